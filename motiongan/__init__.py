@@ -1,0 +1,3 @@
+"""Labelled, physically plausible athlete motion from a GAN."""
+
+__version__ = "0.1.0"

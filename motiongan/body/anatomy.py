@@ -1,0 +1,258 @@
+"""What anatomy says about the skeleton: joint ranges of motion, segment masses, and when a foot touches the ground."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from motiongan.body.skeleton import JOINT, JOINT_NAMES, NUM_JOINTS
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Joint ranges of motion
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JointRange:
+    """How far a left or middle joint turns from the T-pose, in degrees; the right side is the mirror image.
+
+    A rotation is taken apart into a twist about the bone (`axis`) and the swing that turns the bone out of its rest
+    direction by the shortest way (rotation = swing * twist; Baerlocher and Boulic 2000, "Parametrization and range of
+    motion of the ball-and-socket joint"). `x`, `y`, `z` bound the three angles: for the letter of `axis` the twist, for
+    the other two the components of the swing's rotation vector, all about SMPL's rest axes (x to the body's left, y up,
+    z forward). Each range is (lowest, highest).
+
+    in_child   measure the swing in the axes of the bone after its twist: for the wrist, whose own flexion axis turns
+               with the forearm, whichever joint carries the forearm's turn
+    """
+
+    axis: str
+    x: tuple[float, float]
+    y: tuple[float, float]
+    z: tuple[float, float]
+    in_child: bool = False
+
+
+# The normal ranges are those of the American Academy of Orthopaedic Surgeons (1965, "Joint Motion: Method of Measuring
+# and Recording"), "AAOS" below. They are means of ordinary adults measured passively, one motion at a time; athletes
+# go beyond them, and the box has to hold combined motions and a T-pose that differs from the anatomical position, so
+# the limits here are wider by the margins named. They refuse what no athlete does, not what is unusual.
+# The spine's AAOS total (thoracolumbar flexion 80, extension 25, side bending 35, rotation 45; cervical 45, 45, 45, 60)
+# is spread over the joints that share it, each being allowed more than its share since data put it into few joints.
+JOINT_RANGES: dict[str, JointRange] = {
+    # Hip, AAOS: flexion 120 (-x), extension 30, abduction 45 (+z), adduction 30, rotation 45 out (+y) and 45 in.
+    # Kicks and splits: flexion +25 with the pelvis' tilt, abduction +35, rotation +15; extension +10 for sprinting.
+    "left_hip": JointRange("y", x=(-145, 40), y=(-60, 60), z=(-35, 80)),
+    # Knee, AAOS: flexion 135 (+x), passive and under load 160; the rest pose is bent by 5, hyperextension 10.
+    # Side to side it does not bend; the shank turns some 30 to each side in a bent knee.
+    "left_knee": JointRange("y", x=(-15, 160), y=(-35, 35), z=(-12, 12)),
+    # Ankle, AAOS: dorsiflexion 20 (-x), under load 40; plantar flexion 50, on tiptoe 65 (+x); inversion 35 (left: +z
+    # raises the inner edge), eversion 15. The turn about the shank (y) is the foot's ab- and adduction.
+    "left_ankle": JointRange("y", x=(-42, 65), y=(-35, 35), z=(-25, 40)),
+    # Toes, AAOS for the great toe: extension 70 (-x), passive 85; flexion 45.
+    "left_foot": JointRange("z", x=(-85, 45), y=(-15, 15), z=(-15, 15)),
+    # Spine: flexion +x, bending z, rotation y.
+    "spine1": JointRange("y", x=(-25, 50), y=(-30, 30), z=(-30, 30)),
+    "spine2": JointRange("y", x=(-25, 45), y=(-30, 30), z=(-30, 30)),
+    "spine3": JointRange("y", x=(-25, 40), y=(-30, 30), z=(-30, 30)),
+    "neck": JointRange("y", x=(-45, 45), y=(-55, 55), z=(-40, 40)),
+    "head": JointRange("y", x=(-45, 45), y=(-55, 55), z=(-40, 40)),
+    # Collar (sternoclavicular joint and shoulder blade): elevation 45 (left: +z), depression 15, forward and back 30
+    # (Neumann 2010: elevation 45, depression 10, protraction and retraction 15-30); turn about its length 50.
+    "left_collar": JointRange("x", x=(-50, 50), y=(-35, 35), z=(-25, 50)),
+    # Shoulder, AAOS: abduction 180 and flexion 180 from the hanging arm, of which the T-pose has used 90 (left: +z up,
+    # -z down); across the chest 45 beyond hanging, to the front and across 135 (left: -y), backwards 45, and for
+    # the hanging arm extension 60, whose swing from the T-pose is a third (+y). Rotation 90 out (-x), 70 in; throwers
+    # reach 130 (Watanabe in the tables of Norkin and White: 118-134).
+    "left_shoulder": JointRange("x", x=(-135, 110), y=(-145, 75), z=(-115, 105)),
+    # Elbow, AAOS: flexion 150 (left: -y), with soft muscle 160; the rest pose is bent by 6, hyperextension 10.
+    # Forearm, AAOS: pronation 80, supination 80; the T-pose's palms look down, which is pronation (supination: -x).
+    # Side to side it does not bend, but arm and forearm meet at an angle (carrying angle, up to 15; rest pose 5).
+    "left_elbow": JointRange("x", x=(-150, 60), y=(-160, 16), z=(-20, 20)),
+    # Wrist, AAOS: flexion 80 (left: -z), extension 70, radial 20 (-y), ulnar 30, each +10; the twist is the forearm's.
+    "left_wrist": JointRange("x", x=(-110, 60), y=(-35, 45), z=(-90, 85), in_child=True),
+}
+# The pelvis is free, and the hands' own joints stand for the fingers, which we do not model.
+_FREE = ("pelvis", "left_hand", "right_hand")
+
+
+def joint_range_violation(rotations: Float[Tensor, "*batch 24 3 3"]) -> Float[Tensor, "*batch 24"]:
+    """Radians that each joint lies outside its range of motion, 0 inside; the length over its three angles.
+
+    rotations   local rotation matrices of the 24 joints
+    Differentiable, with finite (zero) gradients inside the ranges and at the identity.
+    """
+    angles = joint_angles(rotations)
+    lowest, highest = _LOWEST.to(angles), _HIGHEST.to(angles)
+    outside = (lowest - angles).clamp(min=0) + (angles - highest).clamp(min=0)
+    squared = outside.square().sum(-1)
+    return torch.where(squared > 0, squared.clamp(min=1e-12).sqrt(), torch.zeros_like(squared))
+
+
+def joint_angles(rotations: Float[Tensor, "*batch 24 3 3"]) -> Float[Tensor, "*batch 24 3"]:
+    """Twist and swing of every joint in radians, as (x, y, z) of `JointRange`.
+
+    Computed from the matrix alone: the bone's axis k goes to column k, whose angle to k is the swing, and the twist is
+    atan2(R_ji - R_ij, R_ii + R_jj) for the cyclic axes i, j, k, since both arguments are (1 + cos swing) times its
+    sine and cosine. Undefined only where a bone points opposite to its rest direction.
+    """
+    entries = rotations.flatten(-2)
+
+    def entry(index: Tensor) -> Tensor:
+        return entries.gather(-1, index.to(entries.device).expand(*entries.shape[:-1], 1)).squeeze(-1)
+
+    across_i, across_j, along = entry(_R_IK), entry(_R_JK), entry(_R_KK)
+    sine_of_twist = entry(_R_JI) - entry(_R_IJ)
+    cosine_of_twist = entry(_R_II) + entry(_R_JJ)
+    # atan2(0, 0) has no gradient: a bone turned right back has no twist to speak of.
+    turned_back = sine_of_twist.square() + cosine_of_twist.square() < 1e-12
+    twist = torch.atan2(sine_of_twist, torch.where(turned_back, torch.ones_like(cosine_of_twist), cosine_of_twist))
+    squared = across_i.square() + across_j.square()
+    sine = squared.clamp(min=1e-12).sqrt()
+    # Swing angle over its sine; at rest both vanish and the ratio is 1.
+    ratio = torch.where((squared < 1e-12) & (along > 0), torch.ones_like(sine), torch.atan2(sine, along) / sine)
+    swing_i, swing_j = -across_j * ratio, across_i * ratio  # rotation vector: k x (its image), of the swing's length
+    in_child = _IN_CHILD.to(entries.device)
+    cosine, sine = twist.cos(), twist.sin()
+    child_i, child_j = cosine * swing_i + sine * swing_j, cosine * swing_j - sine * swing_i
+    swing_i = torch.where(in_child, child_i, swing_i)
+    swing_j = torch.where(in_child, child_j, swing_j)
+    cyclic = torch.stack([swing_i, swing_j, twist], -1)
+    return cyclic.gather(-1, _TO_XYZ.to(entries.device).expand(cyclic.shape))
+
+
+def _range_tables() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Lowest and highest angles (24, 3), twist axis (24,) and in_child (24,) of all joints, right ones mirrored."""
+    lowest = torch.full((NUM_JOINTS, 3), -10.0)
+    highest = torch.full((NUM_JOINTS, 3), 10.0)
+    axis = torch.zeros(NUM_JOINTS, dtype=torch.long)
+    in_child = torch.zeros(NUM_JOINTS, dtype=torch.bool)
+    for joint, name in enumerate(JOINT_NAMES):
+        if name in _FREE:
+            continue
+        limits = JOINT_RANGES[name.replace("right_", "left_")]
+        degrees = torch.tensor([limits.x, limits.y, limits.z])
+        if name.startswith("right_"):
+            # A mirror in the plane x = 0 keeps turns about x and reverses those about y and z.
+            degrees = torch.stack([degrees[0], -degrees[1].flip(0), -degrees[2].flip(0)])
+        lowest[joint], highest[joint] = torch.deg2rad(degrees).T
+        axis[joint] = "xyz".index(limits.axis)
+        in_child[joint] = limits.in_child
+    return lowest, highest, axis, in_child
+
+
+_LOWEST, _HIGHEST, _K, _IN_CHILD = _range_tables()
+_I, _J = (_K + 1) % 3, (_K + 2) % 3
+
+
+def _entry_index(row: Tensor, column: Tensor) -> Tensor:
+    return (3 * row + column).unsqueeze(-1)
+
+
+_R_IK, _R_JK, _R_KK = _entry_index(_I, _K), _entry_index(_J, _K), _entry_index(_K, _K)
+_R_JI, _R_IJ, _R_II, _R_JJ = _entry_index(_J, _I), _entry_index(_I, _J), _entry_index(_I, _I), _entry_index(_J, _J)
+# Where x, y, z stand among the cyclic (i, j, k).
+_TO_XYZ = (torch.arange(3) - _I.unsqueeze(-1)) % 3
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Segment masses
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A rigid part of the body: its share of the mass, and its centre as `fraction` of the way between two joints.
+
+    `start` and `end` may name several joints, whose mean is meant.
+    """
+
+    mass: float
+    start: tuple[str, ...]
+    end: tuple[str, ...]
+    fraction: float
+
+
+# de Leva 1996, "Adjustments to Zatsiorsky-Seluyanov's segment inertia parameters", J. Biomechanics 29(9), table 4:
+# means of its female and male columns. Where his end points are no joints of ours, the fraction is recomputed:
+# - the trunk's parts lie between mid-hip and the neck (his C7): omphalion at 0.27 and xiphoid at 0.61 of the way up,
+#   the pelvis joint at 0.17, spine1-3 at 0.34, 0.56, 0.65 (default body; SMPL's differ by less than 0.03);
+# - the head's centre lies 0.124 m above C7 on a stature of 1.74 m, which is 1.55 of the way from neck to head joint;
+# - his hand ends at the third knuckle, ours at 0.9 of that;
+# - the foot's centre lies 0.42 of its length before the heel, 0.38 of the way from ankle to ball.
+_MID_HIP = ("left_hip", "right_hip")
+_TRUNK: tuple[Segment, ...] = (
+    Segment(0.1182, _MID_HIP, ("pelvis",), 0.71),  # lower: mid-hip to omphalion
+    Segment(0.1549, ("spine1",), ("spine2",), 0.54),  # middle: omphalion to xiphoid
+    Segment(0.1571, ("spine3",), ("neck",), 0.44),  # upper: xiphoid to C7
+    Segment(0.0681, ("neck",), ("head",), 1.55),  # head and neck
+)
+_LIMBS: tuple[Segment, ...] = (
+    Segment(0.0263, ("shoulder",), ("elbow",), 0.576),
+    Segment(0.0150, ("elbow",), ("wrist",), 0.457),
+    Segment(0.00585, ("wrist",), ("hand",), 0.854),
+    Segment(0.1447, ("hip",), ("knee",), 0.385),
+    Segment(0.0457, ("knee",), ("ankle",), 0.437),
+    Segment(0.0133, ("ankle",), ("foot",), 0.38),
+)
+SEGMENTS: tuple[Segment, ...] = _TRUNK + tuple(
+    Segment(
+        part.mass, tuple(side + name for name in part.start), tuple(side + name for name in part.end), part.fraction
+    )
+    for side in ("left_", "right_")
+    for part in _LIMBS
+)
+
+
+def _mass_weights() -> Tensor:
+    """(24,) the weights with which the joints' positions add up to the centre of mass; they sum to 1."""
+    weights = torch.zeros(NUM_JOINTS, dtype=torch.float64)
+    total = sum(segment.mass for segment in SEGMENTS)
+    for segment in SEGMENTS:
+        for ends, share in ((segment.start, 1 - segment.fraction), (segment.end, segment.fraction)):
+            for name in ends:
+                weights[JOINT[name]] += segment.mass / total * share / len(ends)
+    return weights.float()
+
+
+_MASS_WEIGHTS = _mass_weights()
+
+
+def centre_of_mass(joints: Float[Tensor, "*batch 24 3"]) -> Float[Tensor, "*batch 3"]:
+    """Centre of mass of the whole body from the joints' positions, in their unit.
+
+    Source: segment masses and centres of de Leva 1996, as in `SEGMENTS`.
+    """
+    return torch.einsum("...jc,j->...c", joints, _MASS_WEIGHTS.to(joints))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Foot contact
+# ---------------------------------------------------------------------------------------------------------------------
+
+# Thresholds as others use them on AMASS at 30 Hz: a toe joint lower than 4 cm (HuMoR, Rempe et al. 2021, its data
+# processing), and slower than 1 cm a frame, 0.3 m/s (EDGE, Tseng et al. 2023, its data loader).
+CONTACT_HEIGHT = 0.04  # metres above the ground
+CONTACT_SPEED = 0.3  # m/s
+
+
+def foot_contacts(
+    soles: Float[Tensor, "*batch frames 4 3"],
+    frame_rate: float,
+    *,
+    height: float = CONTACT_HEIGHT,
+    speed: float = CONTACT_SPEED,
+) -> Bool[Tensor, "*batch frames 4"]:
+    """Whether each sole point touches the ground: it is low, and it rests towards the frame before or after.
+
+    soles   world positions in metres, Z up, ground at z = 0, order of `SOLE_NAMES`
+    The slower of the two neighbouring steps counts, so that the frames of landing and of leaving belong to the
+    contact: at 30 Hz a sprinter's whole contact is three frames. A single frame is judged by its height alone.
+    """
+    low = soles[..., 2] < height
+    if soles.shape[-3] < 2:
+        return low
+    step = soles.diff(dim=-3).norm(dim=-1) * frame_rate  # (*batch, frames - 1, 4)
+    before = torch.cat([step[..., :1, :], step], -2)
+    after = torch.cat([step, step[..., -1:, :]], -2)
+    return low & (torch.minimum(before, after) < speed)

@@ -1,0 +1,159 @@
+"""Train a model on a motion file."""
+
+import argparse
+import datetime
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from motiongan.errors import MotionganError
+
+if TYPE_CHECKING:
+    import torch
+
+    from motiongan.training.config import TrainConfig
+    from motiongan.training.dataset import TrainingData
+    from motiongan.training.trainer import Trainer
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `motiongan train`."""
+    parser.add_argument("--data", required=True, metavar="FILE", help="motion file (.h5) with labelled clips")
+    parser.add_argument("--config", metavar="NAME", help="recipe: a YAML file or a shipped one (demo, conv, gru)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one option; repeatable")
+    parser.add_argument("--out", metavar="FOLDER", help="run folder (default: runs/<date-time>)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out (default: the newest)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
+    parser.add_argument("--body", metavar="FILE", help="body file that the betas of --data belong to, if licensed")
+    parser.add_argument("--dry-run", action="store_true", help="print the resolved recipe and stop")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Train, with one progress line; exit status 0 when finished, 128 + signal after a clean stop."""
+    import yaml
+
+    from motiongan.config import config_to_dict, load_config
+    from motiongan.training.config import TrainConfig
+
+    folder = _resumed_folder(args.out) if args.resume else Path(args.out or _new_name())
+    if args.resume:
+        if args.config or args.set:
+            raise MotionganError("--resume goes on with the run's own recipe; leave out --config and --set")
+        from motiongan.training.run import read_run_config
+
+        config = read_run_config(folder)
+    else:
+        config = load_config(TrainConfig, args.config, args.set)
+    print(yaml.safe_dump(config_to_dict(config), sort_keys=False).rstrip())
+    if args.dry_run:
+        return 0
+    return _train(args, config, folder)
+
+
+def _train(args: argparse.Namespace, config: "TrainConfig", folder: Path) -> int:
+    import torch
+    from tqdm import tqdm
+
+    from motiongan.training.dataset import load_training_data
+    from motiongan.training.run import Stopped, train
+
+    device = _device(args.device)
+    if device.type == "cpu":
+        torch.set_num_threads(1)  # measured: at these sizes a second thread costs more than it brings
+    data = load_training_data(args.data, config.data, args.body)
+    if not args.resume:
+        if folder.exists() and any(folder.iterdir()):
+            raise MotionganError(f"{folder}: exists already; give another --out, or --resume to go on with it")
+        folder.mkdir(parents=True, exist_ok=True)
+    _describe(data, folder, device)
+    total = config.autoencoder.steps + config.training.steps
+    with tqdm(total=total, unit="step", dynamic_ncols=True, mininterval=1.0) as bar:
+
+        def on_step(trainer: "Trainer", means: dict[str, float] | None) -> None:
+            bar.update(trainer.step_count - bar.n)
+            if means:
+                bar.set_postfix_str(_postfix(means))
+
+        try:
+            model = train(
+                data,
+                config,
+                folder,
+                device,
+                resume=args.resume,
+                on_step=on_step,
+                on_snapshot=lambda path, step: _snapshot(path, step, device),
+            )
+        except Stopped as stopped:
+            bar.close()
+            print(f"{stopped}; go on with: motiongan train --data {args.data} --resume --out {folder}")
+            return 128 + stopped.signal_number
+    print(f"finished: {model}")
+    print(f"next: motiongan generate --checkpoint {model} --action {data.actions[0]} -n 500 --out aug.h5")
+    return 0
+
+
+def _postfix(means: dict[str, float]) -> str:
+    shown = {
+        "autoencoder/loss": "loss",
+        "generator/loss": "G",
+        "discriminator/loss": "D",
+        "discriminator/pairs_right": "D right",
+    }
+    parts = [f"{label} {means[name]:.3f}" for name, label in shown.items() if name in means]
+    return ", ".join([*parts, f"{means['clips_per_second']:.0f} clips/s"])
+
+
+def _snapshot(model: Path, step: int, device: "torch.device") -> np.ndarray:
+    """A contact sheet with two clips of every action, beside the run, and as a picture for TensorBoard."""
+    from motiongan.generation.generate import load_generator
+    from motiongan.rendering.stick_figure import contact_sheet_image, save_contact_sheet
+
+    generator = load_generator(model, device)
+    clips = generator.generate("all", n=2, batch=min(64, 2 * len(generator.actions)))
+    folder = model.parent / "snapshots"
+    folder.mkdir(exist_ok=True)
+    save_contact_sheet(folder / f"step_{step:08d}.png", clips, generator.file.bones, title=f"GAN step {step}")
+    return contact_sheet_image(clips[::2], generator.file.bones)
+
+
+def _describe(data: "TrainingData", folder: Path, device: "torch.device") -> None:
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for clip in data.train:
+        seconds[str(clip.action)].append(clip.duration)
+    minutes = sum(map(sum, seconds.values())) / 60
+    print(
+        f"training clips: {len(data.train)}, {minutes:.1f} min at {data.frame_rate:g} Hz"
+    )
+    print("  " + ", ".join(f"{action} {len(each)}" for action, each in seconds.items()))
+    print(f"held out: {len(data.held_out)} clips of {', '.join(data.held_out_subjects) or 'nobody'}")
+    print(f"run: {folder} on {device}", flush=True)
+
+
+def _device(name: str) -> "torch.device":
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise MotionganError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise MotionganError(f"--device {name}: no CUDA device here; use --device cpu")
+    return device
+
+
+def _new_name() -> str:
+    return f"runs/{datetime.datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _resumed_folder(out: str | None) -> Path:
+    if out:
+        return Path(out)
+    runs = sorted(Path("runs").glob("*/config.yaml"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise MotionganError("runs: no run to resume; give --out")
+    return runs[-1].parent

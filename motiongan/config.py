@@ -1,0 +1,159 @@
+"""Typed configuration: dataclass defaults <- YAML file <- `--set key=value`, types checked by pydantic.
+
+Every part of motiongan declares a small frozen dataclass beside itself; this module only merges and checks.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from motiongan.errors import MotionganError
+
+C = TypeVar("C")
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(relative: str) -> Path:
+    """Path of a file that comes with motiongan ("configs/demo.yaml", "data/athletes.yaml").
+
+    In a checkout it lies beside the package, in an installed wheel inside `motiongan/assets/`.
+    """
+    beside = _PACKAGE.parent / relative
+    return beside if beside.exists() else _PACKAGE / "assets" / relative
+
+
+def load_config(schema: type[C], path: str | Path | None = None, overrides: Iterable[str] = ()) -> C:
+    """The configuration `schema()` changed by a YAML file, then by "key.sub=value" overrides.
+
+    schema      a frozen dataclass whose fields are scalars, tuples or such dataclasses, all with defaults
+    path        YAML file, or the bare name of a shipped recipe ("demo")
+    Raises MotionganError with file and line for unknown keys (with the nearest known one) and wrong types.
+    """
+    values: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    if path is not None:
+        file = _recipe(path)
+        for key, value, line in _read_yaml(file):
+            _put(values, places, schema, key, value, f"{file}:{line}")
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator:
+            raise MotionganError(f"--set {override}: expected key=value, as in training.steps=500")
+        try:
+            value = _number(yaml.safe_load(text))
+        except yaml.YAMLError:
+            raise MotionganError(f"--set {override}: the value is not valid YAML") from None
+        for leaf, leaf_value in _leaves(key.strip(), value):
+            _put(values, places, schema, leaf, leaf_value, f"--set {override}")
+    return config_from_dict(schema, values, places)
+
+
+def config_from_dict(schema: type[C], values: dict[str, Any], places: dict[str, str] | None = None) -> C:
+    """The configuration with nested `values` in place of defaults. Raises MotionganError for what does not fit."""
+    try:
+        return TypeAdapter(_strict(schema)).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        parts = [str(part) for part in first["loc"]]
+        key = ".".join(parts)
+        place = next((where for name, where in (places or {}).items() if key.startswith(name)), "configuration")
+        message = first["msg"].removeprefix("Value error, ")
+        raise MotionganError(f"{place}: `{key}`: {message}, got {first['input']!r}") from None
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """The configuration as nested plain dictionaries, ready for JSON or YAML."""
+    return dataclasses.asdict(config)
+
+
+def _recipe(path: str | Path) -> Path:
+    file = Path(path)
+    if file.exists():
+        return file
+    if not file.suffix and (named := shipped(f"configs/{file}.yaml")).exists():
+        return named
+    known = sorted(recipe.stem for recipe in shipped("configs").glob("*.yaml"))
+    raise MotionganError(f"{path}: no such configuration; give a YAML file or one of {', '.join(known)}")
+
+
+def _read_yaml(file: Path) -> Iterator[tuple[str, Any, int]]:
+    """Dotted key, value and line of every leaf of a YAML file."""
+    try:
+        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark is not None else 1
+        raise MotionganError(f"{file}:{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
+    if root is None:
+        return
+    if not isinstance(root, yaml.MappingNode):
+        raise MotionganError(f"{file}:1: expected `key: value` lines")
+    yield from _yaml_leaves(root, "")
+
+
+def _yaml_leaves(node: yaml.MappingNode, prefix: str) -> Iterator[tuple[str, Any, int]]:
+    for key_node, value_node in node.value:
+        key = prefix + str(key_node.value)
+        if isinstance(value_node, yaml.MappingNode):
+            yield from _yaml_leaves(value_node, key + ".")
+        else:
+            value = yaml.safe_load(yaml.serialize(value_node))
+            yield key, _number(value), key_node.start_mark.line + 1
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-4 as text (it wants 1.0e-4); people mean the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        for name, child in value.items():
+            yield from _leaves(f"{key}.{name}", child)
+    else:
+        yield key, value
+
+
+def _put(values: dict[str, Any], places: dict[str, str], schema: type, key: str, value: Any, place: str) -> None:
+    """Store `value` under the dotted `key`, after checking that the schema knows it."""
+    names, node = key.split("."), schema
+    for depth, name in enumerate(names):
+        known = get_type_hints(node) if dataclasses.is_dataclass(node) else {}
+        if name not in known:
+            every = list(_known_keys(schema))
+            # A misspelt key is nearest in full; a key given without its group is nearest by its last name.
+            near = [k for k in every if k.rsplit(".", 1)[-1] == names[-1]] or difflib.get_close_matches(key, every, 1)
+            hint = f"; did you mean `{near[0]}`?" if near else f"; known: {', '.join(every)}"
+            raise MotionganError(f"{place}: unknown option `{key}`{hint}")
+        node = known[name]
+        if dataclasses.is_dataclass(node) and depth == len(names) - 1:
+            raise MotionganError(f"{place}: `{key}` is a group of options; set one of its fields")
+    for name in names[:-1]:
+        values = values.setdefault(name, {})
+    values[names[-1]] = value
+    places[key] = place
+
+
+def _known_keys(schema: type, prefix: str = "") -> Iterator[str]:
+    for name, kind in get_type_hints(schema).items():
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            yield from _known_keys(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def _strict(schema: type[C]) -> type[C]:
+    """The dataclass, told to refuse unknown keys."""
+    if not hasattr(schema, "__pydantic_config__"):
+        schema.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    return schema

@@ -1,0 +1,177 @@
+"""Figures of merit of motion, each a function of tensors: distributions of features, feet, ground, flight, variety.
+
+Motion comes as `(windows, frames, ...)` in metres, Z up, with a `mask` of the valid frames, which come first in
+a row. A figure that nothing contributes to (flight of a clip that never leaves the ground) is NaN, not 0.
+Real recordings do not score 0 either: read every figure beside that of held-out real clips.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+GRAVITY = 9.81  # m/s^2
+LOW_POINT = 0.03  # m: a ball of the foot below this in two frames is "low", whether it stands or slides
+SKATE_SPEED = 0.5  # m/s, as in Guided Motion Diffusion (Karunratanakul et al. 2023, arXiv 2305.12577)
+UNSUPPORTED = 0.05  # m: clearance of a body that nothing carries
+RANGE_TOLERANCE = math.radians(5)  # a frame violates the joint ranges where a joint is further out than this
+
+
+def frechet_distance(
+    features: Float[Tensor, "windows features"],
+    others: Float[Tensor, "others features"],
+    weights: Float[Tensor, "windows"] | None = None,
+    other_weights: Float[Tensor, "others"] | None = None,
+) -> float:
+    """Fréchet distance |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2) of the Gaussians fitted to two feature sets.
+
+    weights   of the samples, None = equal; they let two sets of unlike action mix be compared at equal mix
+    It is biased upwards by few samples: compare only at equal counts.
+    Source: Heusel et al. 2017, arXiv 1706.08500, Eq. 6 (FID), over our recognizer's features.
+    """
+    mean, covariance = _moments(features, weights)
+    other_mean, other_covariance = _moments(others, other_weights)
+    # tr (C1 C2)^1/2 = tr (S C2 S)^1/2 with S = C1^1/2, which is symmetric: no complex roots, singular C is no trouble.
+    values, vectors = torch.linalg.eigh(covariance)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp(min=0).sqrt().sum()
+    distance = (mean - other_mean).square().sum() + covariance.trace() + other_covariance.trace() - 2 * cross
+    return distance.clamp(min=0).item()
+
+
+def _moments(features: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Mean and unbiased covariance in double precision."""
+    values = features.double()
+    share = torch.full_like(values[:, 0], 1 / len(values)) if weights is None else weights.double() / weights.sum()
+    mean = share @ values
+    centred = values - mean
+    return mean, (centred.T * share) @ centred / (1 - share.square().sum())
+
+
+def diversity(features: Float[Tensor, "windows features"]) -> float:
+    """Mean distance between two different samples. Over one action's samples it is their multimodality.
+
+    Source: Guo et al. 2020 (Action2Motion), arXiv 2007.15240, who draw 200 random pairs; here all of them count.
+    """
+    if len(features) < 2:
+        return math.nan
+    return torch.pdist(features.double()).mean().item()
+
+
+def pose_deviation(joints: Float[Tensor, "windows frames joints 3"], mask: Bool[Tensor, "windows frames"]) -> float:
+    """RMS distance of a joint from its mean over the windows at the same frame number, averaged over the frames.
+
+    joints   root-free: relative to the point under the pelvis, in the heading frame
+    Divided by the training clips' own it is the *pose diversity*: two samples of an action that a collapsed generator
+    makes are in the same pose at the same frame, which classifier features do not show (FINDINGS 7.3).
+    The variance is unbiased (n - 1), so that sets of unlike size compare.
+    """
+    seen = mask[..., None, None].to(joints.dtype)
+    count = seen.sum(0)
+    mean = (joints * seen).sum(0) / count.clamp(min=1)
+    squared = ((joints - mean).square() * seen).sum(0)
+    enough = count[:, 0, 0] > 1
+    variance = (squared / (count - 1).clamp(min=1)).sum(-1).mean(-1)[enough]
+    # Frames that many windows reach count by that number.
+    weight = (count[:, 0, 0] - 1)[enough]
+    return ((variance * weight).sum() / weight.sum()).sqrt().item() if enough.any() else math.nan
+
+
+def foot_skate(
+    soles: Float[Tensor, "windows frames 4 3"],
+    mask: Bool[Tensor, "windows frames"],
+    frame_rate: float,
+) -> dict[str, float]:
+    """How the balls of the feet slide, by geometry alone (no contact flags).
+
+    low_toe_share   share of (foot, step) pairs with the ball below `LOW_POINT` before and after the step
+    skate_share     share of those in which it moves faster than `SKATE_SPEED` horizontally
+    foot_skate      mean horizontal speed in those, m/s
+    Lifting the feet lowers skate_share: read it with low_toe_share. Source: the skating ratio of Guided Motion
+    Diffusion (arXiv 2305.12577), on the ball's sole point instead of the toe joint, hence the lower height.
+    """
+    balls = soles[:, :, 2:]
+    steps = (mask[:, 1:] & mask[:, :-1])[..., None]
+    low = (torch.maximum(balls[:, 1:, :, 2], balls[:, :-1, :, 2]) < LOW_POINT) & steps
+    speed = balls[..., :2].diff(dim=1).norm(dim=-1) * frame_rate
+    return {
+        "low_toe_share": _share(low, steps.expand_as(low)),
+        "skate_share": _share(speed > SKATE_SPEED, low),
+        "foot_skate": _mean(speed, low),
+    }
+
+
+def penetration(soles: Float[Tensor, "windows frames 4 3"], mask: Bool[Tensor, "windows frames"]) -> float:
+    """Depth of the lowest sole point below the ground, metres, mean over all frames (0 for those above)."""
+    return _mean((-soles[..., 2].amin(-1)).clamp(min=0), mask)
+
+
+def flight(
+    mass_centre: Float[Tensor, "windows frames 3"],
+    clearance: Float[Tensor, "windows frames"],
+    mask: Bool[Tensor, "windows frames"],
+    frame_rate: float,
+) -> dict[str, float]:
+    """How the body behaves where nothing carries it: clearance above `UNSUPPORTED` in a frame and its neighbours.
+
+    air_share        share of such frames
+    flight_error     mean of |a_z + 9.81| of the centre of mass in them, m/s^2
+    floating_share   share of frames that are in the air but do not fall: a_z more than g / 2 from -g
+    """
+    in_air = clearance > UNSUPPORTED
+    inner = mask[:, 2:] & mask[:, 1:-1] & mask[:, :-2]
+    air = in_air[:, 2:] & in_air[:, 1:-1] & in_air[:, :-2] & inner
+    height = mass_centre[..., 2]
+    error = ((height[:, 2:] - 2 * height[:, 1:-1] + height[:, :-2]) * frame_rate**2 + GRAVITY).abs()
+    return {
+        "air_share": _share(air, inner),
+        "flight_error": _mean(error, air),
+        "floating_share": _share(air & (error > GRAVITY / 2), inner),
+    }
+
+
+def joint_range(violation: Float[Tensor, "windows frames joints"], mask: Bool[Tensor, "windows frames"]) -> dict:
+    """How far the joints leave their ranges of motion; `violation` is radians outside, per joint.
+
+    range_share     share of frames in which a joint is more than 5 degrees outside
+    range_degrees   degrees outside, summed over the joints, mean over the frames
+    """
+    return {
+        "range_share": _share(violation.amax(-1) > RANGE_TOLERANCE, mask),
+        "range_degrees": math.degrees(_mean(violation.sum(-1), mask)),
+    }
+
+
+def median_jerk(jerk: Float[Tensor, "windows steps joints"], mask: Bool[Tensor, "windows frames"]) -> float:
+    """Median over time of the joints' mean jerk, m/s^3. The median, since glitches of a recording rule the mean.
+
+    jerk   magnitude of the third difference: step t needs frames t to t + 3
+    """
+    inner = mask[:, 3:] & mask[:, 2:-1] & mask[:, 1:-2] & mask[:, :-3]
+    values = jerk.mean(-1)[inner]
+    return values.median().item() if len(values) else math.nan
+
+
+def nearest_distances(
+    queries: Float[Tensor, "queries values"],
+    candidates: Float[Tensor, "candidates values"],
+    chunk: int = 256,
+) -> Float[Tensor, "queries"]:
+    """Euclidean distance from every query to its nearest candidate."""
+    if not len(candidates):
+        return torch.full((len(queries),), math.inf)
+    squares = candidates.square().sum(-1)
+    nearest = [
+        (squares - 2 * part @ candidates.T).amin(-1) + part.square().sum(-1) for part in queries.split(chunk or 1)
+    ]
+    return torch.cat(nearest).clamp(min=0).sqrt() if nearest else queries.new_zeros(0)
+
+
+def _mean(values: Tensor, where: Tensor) -> float:
+    count = where.sum().item()
+    return (values * where).sum().item() / count if count else math.nan
+
+
+def _share(event: Tensor, where: Tensor) -> float:
+    return _mean((event & where).float(), where)

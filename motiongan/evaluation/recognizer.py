@@ -1,0 +1,160 @@
+"""A small action recognizer: the eye through which FID, accuracy and diversity see motion.
+
+It is trained here and now on the real training clips, in the same way for the same clips and seed, so figures of
+models trained on one file compare, and figures of different files do not.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional
+
+from motiongan.body.skeleton import MIRROR_JOINTS, NUM_MOVING_JOINTS
+from motiongan.motion.actions import mirrored_action
+from motiongan.motion.features import rotation_about_z
+
+NAME = "motiongan-conv-1"  # a report names the recognizer; raise the number with any change that moves its features
+NUM_FEATURES = 32
+_WIDTH = 64
+_BATCH = 64
+_LEARNING_RATE = 2e-3
+_NOISE = 0.1  # of the inputs' standard deviation
+_SHORTEST = 0.5  # of a window, when a random part of it is shown
+_CHANNELS = 2 * NUM_MOVING_JOINTS * 3
+
+
+def recognizer_inputs(
+    joints: Float[Tensor, "windows frames 24 3"],
+    heading: Float[Tensor, "windows frames"],
+    leg_length: Float[Tensor, "windows"],
+    frame_rate: float,
+) -> Float[Tensor, "windows frames channels"]:
+    """Joint positions from the point under the pelvis and joint velocities, in the heading frame, in leg lengths.
+
+    The last frame repeats the velocity of the one before; the hands, which do not move by themselves, are left out.
+    """
+    level = rotation_about_z(-heading).transpose(-1, -2)
+    joints = joints[:, :, :NUM_MOVING_JOINTS] / leg_length[:, None, None, None]
+    below = joints[:, :, :1] * joints.new_tensor([1.0, 1.0, 0.0])
+    velocity = joints.diff(dim=1) * frame_rate
+    velocity = torch.cat([velocity, velocity[:, -1:]], dim=1)
+    return torch.cat([(joints - below) @ level, velocity @ level], dim=2).flatten(2)
+
+
+class Recognizer(nn.Module):
+    """Temporal convolutions on masked frames -> mean and maximum over time -> features -> action logits."""
+
+    mean: Tensor
+    std: Tensor
+    feature_std: Tensor
+
+    def __init__(self, num_actions: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(_CHANNELS))
+        self.register_buffer("std", torch.ones(_CHANNELS))
+        self.register_buffer("feature_std", torch.ones(NUM_FEATURES))
+        self.first = nn.Conv1d(_CHANNELS, _WIDTH, kernel_size=3, stride=2, padding=1)
+        self.second = nn.Conv1d(_WIDTH, _WIDTH, kernel_size=3, padding=1)
+        self.third = nn.Conv1d(_WIDTH, _WIDTH, kernel_size=3, stride=2, padding=1)
+        self.to_features = nn.Linear(2 * _WIDTH, NUM_FEATURES)
+        self.to_logits = nn.Linear(NUM_FEATURES, num_actions)
+
+    def features(
+        self,
+        inputs: Float[Tensor, "windows frames channels"],
+        mask: Bool[Tensor, "windows frames"],
+    ) -> Float[Tensor, "windows features"]:
+        """The penultimate layer, each channel with unit variance over the training windows."""
+        return self._features(inputs, mask) / self.feature_std
+
+    def _features(self, inputs: Tensor, mask: Tensor) -> Tensor:
+        values = ((inputs - self.mean) / self.std).clamp(-8, 8) * mask[..., None]
+        values = functional.gelu(self.first(values.transpose(1, 2)))
+        valid = mask[:, None, ::2]
+        values = values * valid
+        values = values + functional.gelu(self.second(values)) * valid
+        valid = valid[:, :, ::2]
+        values = functional.gelu(self.third(values)) * valid
+        average = values.sum(-1) / valid.sum(-1)
+        highest = values.masked_fill(~valid, -math.inf).amax(-1)
+        return torch.tanh(self.to_features(torch.cat([average, highest], dim=1)))
+
+    def forward(
+        self,
+        inputs: Float[Tensor, "windows frames channels"],
+        mask: Bool[Tensor, "windows frames"],
+    ) -> Float[Tensor, "windows actions"]:
+        """Logits of the actions."""
+        return self.to_logits(self._features(inputs, mask))
+
+
+def train_recognizer(
+    inputs: Float[Tensor, "windows frames channels"],
+    mask: Bool[Tensor, "windows frames"],
+    action_ids: Int64[Tensor, "windows"],
+    actions: Sequence[str],
+    *,
+    seed: int,
+    steps: int = 500,
+) -> Recognizer:
+    """A recognizer of `actions`, trained on these windows in steps of 64, actions drawn equally often.
+
+    Every step shows random parts of the windows, half of them mirrored (with the mirrored label), with noise.
+    The result depends on the data and the seed alone; the global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        recognizer = Recognizer(len(actions))
+    generator = torch.Generator().manual_seed(seed)
+    frames = inputs[mask]
+    recognizer.mean.copy_(frames.mean(0))
+    recognizer.std.copy_(frames.std(0).clamp(min=0.02))
+    mirrored = torch.tensor([_mirrored_id(action, actions) for action in actions])
+    weights = 1 / torch.bincount(action_ids, minlength=len(actions)).clamp(min=1)[action_ids].double()
+    lengths = mask.sum(1)
+    optimiser = torch.optim.AdamW(recognizer.parameters(), lr=_LEARNING_RATE, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    recognizer.train()
+    for _ in range(steps):
+        rows = torch.multinomial(weights, _BATCH, replacement=True, generator=generator)
+        part, part_mask = _random_part(inputs[rows], lengths[rows], generator)
+        labels = action_ids[rows]
+        flip = torch.rand(_BATCH, generator=generator) < 0.5
+        part = torch.where(flip[:, None, None], _mirrored_inputs(part), part)
+        labels = torch.where(flip, mirrored[labels], labels)
+        noise = torch.randn(part.shape, generator=generator) * recognizer.std * _NOISE
+        logits = recognizer(part + noise, part_mask)
+        loss = functional.cross_entropy(logits, labels, label_smoothing=0.1)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+    recognizer.eval()
+    with torch.no_grad():
+        recognizer.feature_std.copy_(recognizer._features(inputs, mask).std(0).clamp(min=1e-3))
+    return recognizer.requires_grad_(False)
+
+
+def _mirrored_id(action: str, actions: Sequence[str]) -> int:
+    other = mirrored_action(action)
+    return actions.index(other if other in actions else action)
+
+
+def _mirrored_inputs(inputs: Tensor) -> Tensor:
+    """Left and right joints swapped and the left axis (y) negated, of positions and velocities alike."""
+    points = inputs.unflatten(2, (2, NUM_MOVING_JOINTS, 3))[:, :, :, list(MIRROR_JOINTS[:NUM_MOVING_JOINTS])]
+    return (points * points.new_tensor([1.0, -1.0, 1.0])).flatten(2)
+
+
+def _random_part(inputs: Tensor, lengths: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A random part of every window, between half of it and all, moved to the front; and its mask."""
+    share = _SHORTEST + (1 - _SHORTEST) * torch.rand(len(lengths), generator=generator)
+    kept = (lengths * share).ceil().long()
+    start = (torch.rand(len(lengths), generator=generator) * (lengths - kept + 1)).long()
+    offsets = torch.arange(inputs.shape[1])
+    frames = (start[:, None] + offsets).clamp(max=inputs.shape[1] - 1)
+    part = torch.take_along_dim(inputs, frames[..., None], dim=1)
+    return part, offsets < kept[:, None]

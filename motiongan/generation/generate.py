@@ -1,0 +1,178 @@
+"""Model file -> clips: any number of them, each from its own seed, on bodies drawn from the training subjects."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motiongan.errors import MotionganError
+from motiongan.models.checkpoint import file_hash, load_model, read_metadata
+from motiongan.models.generator import draw_noise
+from motiongan.motion.actions import select_actions
+from motiongan.motion.clip import NUM_BETAS, Clip
+from motiongan.motion.features import decode
+
+MODEL_NAME = "model.safetensors"
+DEFAULT_BATCH = 64
+
+
+class MotionGenerator:
+    """A trained model, ready to generate; made by `load_generator`.
+
+    actions      names it can generate;  frame_rate  Hz;  window  frames of a clip where no length is asked for
+    """
+
+    def __init__(self, path: str | Path, device: torch.device | str = "cpu") -> None:
+        self.path = Path(path)
+        self.file = load_model(path, device)
+        self.device = torch.device(device)
+        self.actions, self.frame_rate, self.window = self.file.actions, self.file.frame_rate, self.file.window
+
+    @property
+    def body_model(self) -> str:
+        """Whose betas the clips carry: "motiongan", "smpl", "smplh" or "smplx"."""
+        return str(self.file.provenance["body_model"])
+
+    def generate(
+        self,
+        action: str | Sequence[str] = "all",
+        n: int = 1,
+        seed: int = 0,
+        *,
+        frames: int | None = None,
+        betas: Literal["random", "mean"] | np.ndarray = "random",
+        truncation: float = 1.0,
+        batch: int = DEFAULT_BATCH,
+    ) -> list[Clip]:
+        """`n` clips of each action as a list; for more than memory holds use `stream`, which takes the same."""
+        return list(self.stream(action, n, seed, frames=frames, betas=betas, truncation=truncation, batch=batch))
+
+    def stream(
+        self,
+        action: str | Sequence[str] = "all",
+        n: int = 1,
+        seed: int = 0,
+        *,
+        frames: int | None = None,
+        betas: Literal["random", "mean"] | np.ndarray = "random",
+        truncation: float = 1.0,
+        batch: int = DEFAULT_BATCH,
+    ) -> Iterator[Clip]:
+        """`n` clips of each action, one after another. A clip starts at the origin, facing +X.
+
+        action      a name, "a,b,c", a sequence of names, or "all"
+        seed        clip i of the run depends on (seed, i) and its action alone; i counts through all actions
+        frames      length of every clip; default: the training window
+        betas       "random": drawn from the training subjects' shapes; "mean": theirs; (10,) one for all;
+                    (shapes, 10) taken in turn
+        truncation  scales the latent: below 1 nearer to the action's typical motion
+        batch       clips computed at once; changes the last bits of a result at most
+        Raises MotionganError for an unknown action or an impossible number.
+        """
+        names = select_actions(action, self.actions, str(self.path))
+        frames = self.window if frames is None else frames
+        for what, number in (("-n", n), ("frames", frames), ("batch", batch)):
+            if number < 1:
+                raise MotionganError(f"{what} is {number}, expected at least 1")
+        if not truncation >= 0:
+            raise MotionganError(f"truncation is {truncation}, expected 0 or more")
+        return self._stream(names, n, seed, frames, betas, truncation, batch)
+
+    def _stream(
+        self,
+        names: Sequence[str],
+        n: int,
+        seed: int,
+        frames: int,
+        betas: Literal["random", "mean"] | np.ndarray,
+        truncation: float,
+        batch: int,
+    ) -> Iterator[Clip]:
+        total = n * len(names)
+        for first in range(0, total, batch):
+            # Always a full batch: matrix products of another size round differently, and clip i must not change
+            # because fewer clips follow it.
+            numbers = range(first, first + batch)
+            actions = [self.actions.index(names[min(number, total - 1) // n]) for number in numbers]
+            seeds = [clip_seed(seed, number) for number in numbers]
+            shapes = self._betas(betas, seeds, numbers)
+            poses, trans = self._motion(seeds, actions, shapes, frames, truncation)
+            for row, number in enumerate(numbers[: total - first]):
+                yield Clip(
+                    poses=poses[row],
+                    trans=trans[row],
+                    frame_rate=self.frame_rate,
+                    action=self.actions[actions[row]],
+                    betas=shapes[row].numpy(),
+                    subject=f"generated_{number}",
+                    source=f"{self.path.parent.name}/{self.path.name}",
+                    seed=seeds[row],
+                )
+
+    @torch.no_grad()
+    def _motion(
+        self, seeds: Sequence[int], actions: Sequence[int], betas: Tensor, frames: int, truncation: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        model = self.file.model
+        noise = draw_noise(seeds, model.num_steps(frames), model.config, truncation).to(self.device)
+        features = model(noise, torch.tensor(actions, device=self.device))[:, :frames]
+        motion = decode(features, self.file.bones.skeleton(betas.to(self.device)), self.frame_rate)
+        return motion.poses.cpu().numpy(), motion.trans.cpu().numpy()
+
+    def _betas(self, betas: Literal["random", "mean"] | np.ndarray, seeds: Sequence[int], numbers: range) -> Tensor:
+        mean, factor = self.file.betas_mean.cpu(), self.file.betas_factor.cpu()
+        if isinstance(betas, np.ndarray):
+            table = torch.from_numpy(np.atleast_2d(betas).astype(np.float32))
+            if table.shape[1] != NUM_BETAS:
+                raise MotionganError(f"betas has shape {betas.shape}, expected ({NUM_BETAS},) or (shapes, {NUM_BETAS})")
+            return table[[number % len(table) for number in numbers]]
+        if betas == "mean":
+            return mean.expand(len(seeds), -1)
+        # A stream of its own, so that the motion of a seed is the same whatever betas are asked for.
+        normal = torch.stack(
+            [torch.randn(NUM_BETAS, generator=torch.Generator().manual_seed(seed ^ 1)) for seed in seeds]
+        )
+        return mean + normal @ factor.T
+
+    def provenance(self, seed: int) -> dict[str, Any]:
+        """What a motion file should say about clips of this model: attributes for MotionWriter."""
+        made = self.file.provenance
+        return {
+            "checkpoint": file_hash(self.path),
+            "seed": seed,
+            "training_data": made["training_data"],
+            "config": json.dumps(self.file.config),
+            "held_out": json.dumps(made["held_out"]),
+        }
+
+
+def load_generator(path: str | Path, device: torch.device | str = "cpu") -> MotionGenerator:
+    """The model of a file, ready to generate. Raises MotionganError where the file is missing or damaged."""
+    return MotionGenerator(path, device)
+
+
+def clip_seed(seed: int, number: int) -> int:
+    """The seed of clip `number` of a run: 62 well-mixed bits, even (the odd one beside it draws the betas)."""
+    state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
+    return (int(state) >> 2) << 1
+
+
+def newest_model(runs: str | Path = "runs") -> Path:
+    """The model of the newest finished run in a folder. Raises MotionganError where there is none."""
+    models = sorted(Path(runs).glob(f"*/{MODEL_NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in models:
+        try:
+            if json.loads(read_metadata(path)["provenance"]).get("finished"):
+                return path
+        except MotionganError:
+            continue
+    if models:
+        raise MotionganError(
+            f"{runs}: no finished run; give --checkpoint {models[0]} to use the newest unfinished one, or go on with"
+            f" `motiongan train --resume --out {models[0].parent}`"
+        )
+    raise MotionganError(f"{runs}: no trained model; run `motiongan train` first or give --checkpoint")

@@ -1,0 +1,160 @@
+"""The model file: one safetensors file with all that generation needs; nothing in it is unpickled.
+
+Tensors: the averaged generator, the decoder, normalisation, the bones of the body model, the distribution of betas.
+Metadata (JSON): the recipe, actions, frame rate, window, and where the model comes from.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from motiongan.body.kinematics import BoneShape
+from motiongan.errors import MotionganError
+from motiongan.models.autoencoder import AutoencoderConfig
+from motiongan.models.generator import GeneratorConfig
+from motiongan.models.motion_model import MotionModel
+
+FORMAT = "motiongan.model"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """What a model file holds.
+
+    model        generator (averaged weights) and decoder
+    actions      the vocabulary; the index is the generator's action id
+    frame_rate   Hz of the motion it makes; window: frames of a training window
+    bones        rest skeleton of the body model for any betas
+    betas_mean, betas_factor  shapes of the training subjects: betas = mean + factor @ standard normal
+    config       the whole recipe as nested dictionaries
+    provenance   training_data (content hash), held_out (subjects), licence, steps, seed, body_model, creator, ...
+    """
+
+    model: MotionModel
+    actions: tuple[str, ...]
+    frame_rate: float
+    window: int
+    bones: BoneShape
+    betas_mean: Float[Tensor, "10"]
+    betas_factor: Float[Tensor, "10 10"]
+    config: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+def save_model(path: str | Path, file: ModelFile, generator_weights: Mapping[str, Tensor]) -> None:
+    """Write a model file beside its target, then rename it.
+
+    generator_weights   the averaged generator's state, in place of the one being trained
+    """
+    from safetensors.torch import save
+
+    tensors = {f"generator.{name}": value for name, value in generator_weights.items()}
+    for name, value in file.model.state_dict().items():
+        if not name.startswith(("generator.", "autoencoder.read.", "autoencoder.encoder.", "autoencoder.posterior.")):
+            tensors[name] = value
+    tensors |= {f"bones.{field.name}": getattr(file.bones, field.name) for field in dataclasses.fields(BoneShape)}
+    tensors |= {"betas.mean": file.betas_mean, "betas.factor": file.betas_factor}
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "actions": json.dumps(file.actions),
+        "frame_rate": repr(file.frame_rate),
+        "window": str(file.window),
+        "config": json.dumps(file.config),
+        "provenance": json.dumps(file.provenance),
+    }
+    data = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata)
+    write_whole(Path(path), data)
+
+
+def load_model(path: str | Path, device: torch.device | str = "cpu") -> ModelFile:
+    """Read a model file. Raises MotionganError in one line where it is missing, cut off, foreign or newer."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    metadata = read_metadata(path)
+    try:
+        with safe_open(path, "pt", device=str(device)) as archive:
+            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 (not a mapping)
+        config = json.loads(metadata["config"])
+        actions = tuple(json.loads(metadata["actions"]))
+        window = int(metadata["window"])
+        model = MotionModel(
+            GeneratorConfig(**config["generator"]), AutoencoderConfig(**config["autoencoder"]), len(actions), window
+        ).to(device)
+        bones = BoneShape(
+            **{name.removeprefix("bones."): t for name, t in tensors.items() if name.startswith("bones.")}
+        )
+        weights = {name: t for name, t in tensors.items() if not name.startswith(("bones.", "betas."))}
+        missing, unexpected = model.load_state_dict(weights, strict=False)
+        # The encoder is of no use to generation and not in the file.
+        lost = [name for name in missing if not name.startswith("autoencoder.")] + list(unexpected)
+        if lost:
+            raise KeyError(lost[0])
+        return ModelFile(
+            model=model.requires_grad_(False).eval(),
+            actions=actions,
+            frame_rate=float(metadata["frame_rate"]),
+            window=window,
+            bones=bones,
+            betas_mean=tensors["betas.mean"],
+            betas_factor=tensors["betas.factor"],
+            config=config,
+            provenance=json.loads(metadata["provenance"]),
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise MotionganError(f"{path}: damaged model file ({reason}); train again or give another") from None
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The metadata of a model file, without its tensors. Raises MotionganError as `load_model` does."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise MotionganError(f"{path}: no such model file; `motiongan train` writes model.safetensors")
+    try:
+        with safe_open(path, "pt") as archive:
+            metadata = dict(archive.metadata() or {})
+    except (SafetensorError, OSError):
+        raise MotionganError(f"{path}: not a safetensors file, or cut off; expected a motiongan model") from None
+    if metadata.get("format") != FORMAT:
+        raise MotionganError(f"{path}: not a motiongan model (no `format` = {FORMAT} in its metadata)")
+    if not metadata.get("version", "").isdigit() or int(metadata["version"]) > VERSION:
+        raise MotionganError(
+            f"{path}: model file version {metadata.get('version')}, this motiongan reads up to {VERSION}; update it"
+        )
+    return metadata
+
+
+def file_hash(path: str | Path) -> str:
+    """sha256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write bytes to a file beside the target, then rename: an interrupted run leaves the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,66 @@
+"""Clip: one labelled motion, the noun that every part of motiongan shares."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float32
+from numpy import ndarray
+
+from motiongan.body.skeleton import NUM_JOINTS
+
+NUM_BETAS = 10
+
+
+def _zero_betas() -> ndarray:
+    return np.zeros(NUM_BETAS, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One motion of one person. Metres, radians, seconds; Z up, ground at z = 0.
+
+    poses        (frames, 24, 3) local joint rotations, axis-angle, SMPL joint order; joint 0 is the root orientation
+    trans        (frames, 3) SMPL/AMASS root translation: pelvis = rest pelvis of the body + trans
+    frame_rate   Hz
+    action       label such as "squat"; None = unlabelled
+    betas        (10,) body shape of the file's body model
+    gender       "neutral", "female" or "male"
+    subject      the person, by which splits are made
+    source       where it comes from: file and time range, or the generator
+    seed         generated clips only: the seed this clip depends on
+    """
+
+    poses: Float32[ndarray, "frames 24 3"]
+    trans: Float32[ndarray, "frames 3"]
+    frame_rate: float
+    action: str | None = None
+    betas: Float32[ndarray, "10"] = field(default_factory=_zero_betas)
+    gender: str = "neutral"
+    subject: str = ""
+    source: str = ""
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        """Convert the arrays to float32 and check their shapes. Raises ValueError where they do not fit."""
+        for name, shape in (("poses", (-1, NUM_JOINTS, 3)), ("trans", (-1, 3)), ("betas", (NUM_BETAS,))):
+            array = np.ascontiguousarray(getattr(self, name), dtype=np.float32)
+            if array.ndim != len(shape) or any(want not in (-1, got) for want, got in zip(shape, array.shape)):
+                raise ValueError(f"{name} has shape {array.shape}, expected {shape} with -1 for frames")
+            object.__setattr__(self, name, array)
+        if len(self.poses) != len(self.trans):
+            raise ValueError(f"{len(self.poses)} frames of poses but {len(self.trans)} of trans")
+        if not self.frame_rate > 0:
+            raise ValueError(f"frame_rate is {self.frame_rate}, expected a positive number of Hz")
+
+    @property
+    def num_frames(self) -> int:
+        return len(self.poses)
+
+    @property
+    def duration(self) -> float:
+        """Seconds covered by the frames, each lasting 1 / frame_rate."""
+        return self.num_frames / self.frame_rate
+
+    def crop(self, start: int, stop: int) -> "Clip":
+        """The frames start to stop (exclusive) as a clip of their own."""
+        return replace(self, poses=self.poses[start:stop], trans=self.trans[start:stop])

@@ -1,0 +1,155 @@
+"""Clips -> training windows: features of every clip once, then random crops, mirrored, at other speeds, balanced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from motiongan.body.kinematics import Skeleton
+from motiongan.errors import MotionganError
+from motiongan.motion.actions import mirrored_action
+from motiongan.motion.clip import Clip
+from motiongan.motion.features import NUM_FEATURES, encode, mirror
+from motiongan.motion.resample import resample
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips train the model, and how windows are cut from them."""
+
+    actions: tuple[str, ...] = ()  # train on these only; empty = every action of the file
+    held_out: tuple[str, ...] = ()  # subjects kept out of training; empty = a share of them, drawn by `split_seed`
+    held_out_share: float = 0.15  # of the clips, whole subjects at a time
+    split_seed: int = 0
+    frame_rate: float = 30.0  # Hz that the networks work at; clips of another rate are resampled
+    window: int = 64  # frames a network sees
+    min_frames: int = 24  # shorter clips are left out
+    mirror: bool = True  # also train on mirrored clips; "left"/"right" in an action's name are swapped
+    speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # also train on slower and faster copies; 1 = as captured
+    balance: float = 0.5  # an action is drawn by its share of frames to this power: 1 = as in the data, 0 = all equal
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Windows of features; frames beyond a short clip's end are False in the mask and repeat its last frame."""
+
+    features: Float[Tensor, "batch frames 140"]
+    mask: Bool[Tensor, "batch frames"]
+    actions: Int64[Tensor, "batch"]
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(self.features.to(device), self.mask.to(device), self.actions.to(device))
+
+
+def split_subjects(subjects: Sequence[str], config: DataConfig) -> tuple[str, ...]:
+    """The subjects to hold out: those named, or about `held_out_share` of the clips in whole subjects.
+
+    subjects   one per clip. Raises MotionganError where a named subject is unknown or nobody is left to train on.
+    """
+    known = sorted(set(subjects))
+    if config.held_out:
+        for subject in config.held_out:
+            if subject not in known:
+                raise MotionganError(f"data.held_out: unknown subject `{subject}`; known: {', '.join(known)}")
+        chosen = list(config.held_out)
+    else:
+        order = np.random.default_rng(config.split_seed).permutation(known).tolist()
+        chosen, wanted = [], config.held_out_share * len(subjects)
+        counts = {subject: subjects.count(subject) for subject in known}
+        for subject in order:
+            # The last subject joins only if that brings the share nearer to what was wanted.
+            taken = sum(counts[name] for name in chosen)
+            if abs(taken + counts[subject] - wanted) < abs(taken - wanted):
+                chosen.append(subject)
+    if set(chosen) == set(known):
+        raise MotionganError("data.held_out leaves no subject to train on; hold out fewer")
+    return tuple(sorted(chosen))
+
+
+class WindowSampler:
+    """Draws batches of windows from clips held as features in one tensor on `device`.
+
+    Every draw comes from a CPU `torch.Generator`, so that a resumed run draws the same batches on any device.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        skeletons: Sequence[Skeleton],
+        actions: Sequence[str],
+        config: DataConfig,
+        device: torch.device,
+    ) -> None:
+        self.window = config.window
+        tables: list[Tensor] = []
+        action_ids: list[int] = []
+        index = {action: number for number, action in enumerate(actions)}
+        for clip, skeleton in zip(clips, skeletons, strict=True):
+            assert clip.action is not None
+            other = mirrored_action(clip.action)
+            for speed in config.speeds:
+                faster = _at_speed(clip, speed)
+                if faster.num_frames < config.min_frames:
+                    continue
+                features = encode(
+                    torch.from_numpy(faster.poses), torch.from_numpy(faster.trans), skeleton, clip.frame_rate
+                )
+                tables.append(features)
+                action_ids.append(index[clip.action])
+                # A side that the vocabulary does not know (kick_left alone) has no mirrored counterpart.
+                if config.mirror and other in index:
+                    tables.append(mirror(features))
+                    action_ids.append(index[other])
+        if not tables:
+            raise MotionganError(f"no clip has the {config.min_frames} frames that training needs (data.min_frames)")
+        lengths = torch.tensor([len(table) for table in tables])
+        self.frames = torch.cat(tables).to(device)  # (all frames, 140)
+        self.starts = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)[:-1]])
+        self.lengths, self.actions = lengths, torch.tensor(action_ids)
+        self.weights = _clip_weights(lengths, self.actions, len(actions), config.balance)
+        self.device = device
+
+    def draw(self, batch_size: int, *, generator: torch.Generator) -> Batch:
+        """A batch of random windows: an action by its weight, a clip of it by its length, a start in the clip."""
+        clips = torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)
+        lengths = self.lengths[clips]
+        room = (lengths - self.window).clamp(min=0)
+        starts = (torch.rand(batch_size, generator=generator, dtype=torch.float64) * (room + 1)).long()
+        return self._gather(clips, starts, lengths.clamp(max=self.window))
+
+    def grid(self) -> list[tuple[int, int]]:
+        """Every window of every clip, half overlapping: (clip, start) pairs, for statistics and evaluation."""
+        pairs = []
+        for clip, length in enumerate(self.lengths.tolist()):
+            last = max(0, length - self.window)
+            pairs += [(clip, start) for start in sorted({*range(0, last, self.window // 2), last})]
+        return pairs
+
+    def windows(self, pairs: Sequence[tuple[int, int]]) -> Batch:
+        """The windows of (clip, start) pairs."""
+        clips, starts = torch.tensor(pairs).T
+        return self._gather(clips, starts, (self.lengths[clips] - starts).clamp(max=self.window))
+
+    def _gather(self, clips: Tensor, starts: Tensor, lengths: Tensor) -> Batch:
+        offsets = torch.arange(self.window)
+        mask = offsets < lengths[:, None]
+        rows = self.starts[clips][:, None] + starts[:, None] + torch.minimum(offsets, lengths[:, None] - 1)
+        mask = mask.to(self.device)
+        return Batch(self.frames[rows.to(self.device)], mask, self.actions[clips].to(self.device))
+
+
+def _at_speed(clip: Clip, speed: float) -> Clip:
+    """The clip played at `speed` times its own speed."""
+    return clip if speed == 1 else replace(resample(clip, clip.frame_rate / speed), frame_rate=clip.frame_rate)
+
+
+def _clip_weights(lengths: Tensor, actions: Tensor, num_actions: int, balance: float) -> Tensor:
+    frames = torch.zeros(num_actions, dtype=torch.float64).index_add(0, actions, lengths.double())
+    share = (frames / frames.sum()) ** balance
+    return share[actions] * lengths / frames[actions]
+
+
+assert NUM_FEATURES == 140  # the shapes above say so

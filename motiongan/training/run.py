@@ -1,0 +1,248 @@
+"""A training run in its folder: checkpoints that resume bit for bit, log, snapshots, clean stops."""
+
+import io
+import json
+import logging
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from torch import Tensor
+
+from motiongan.config import config_from_dict, config_to_dict
+from motiongan.errors import MotionganError
+from motiongan.models.checkpoint import ModelFile, save_model, write_whole
+from motiongan.motion.windows import WindowSampler
+from motiongan.training.config import TrainConfig
+from motiongan.training.dataset import TrainingData
+from motiongan.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+MODEL_NAME = "model.safetensors"
+# A loss of this size has exploded: healthy ones stay below 100.
+_EXPLODED = 1e4
+
+OnStep = Callable[[Trainer, dict[str, float] | None], None]
+OnSnapshot = Callable[[Path, int], "np.ndarray | None"]
+
+
+class Stopped(Exception):
+    """The run was asked to stop (SIGTERM, Ctrl-C) and has saved its state."""
+
+    def __init__(self, signal_number: int, checkpoint: Path) -> None:
+        super().__init__(f"stopped; state saved in {checkpoint}")
+        self.signal_number = signal_number
+        self.checkpoint = checkpoint
+
+
+def train(
+    data: TrainingData,
+    config: TrainConfig,
+    folder: Path,
+    device: torch.device,
+    *,
+    resume: bool = False,
+    on_step: OnStep | None = None,
+    on_snapshot: OnSnapshot | None = None,
+) -> Path:
+    """Train in `folder` until the recipe's steps are done; returns the finished model file.
+
+    on_step       called after every step with the trainer, and with the mean losses when a log line was written
+    on_snapshot   called with the model file and the GAN step; a picture (height, width, 3) it returns is logged
+    Raises Stopped after a clean stop by a signal, MotionganError where losses explode or a checkpoint does not fit.
+    """
+    sampler = WindowSampler(data.train, data.skeletons(), data.actions, config.data, device)
+    trainer = Trainer(config, sampler, len(data.actions), data.mean_skeleton(), data.frame_rate, device)
+    if resume:
+        _restore(trainer, folder, data, device)
+    else:
+        write_whole(folder / "config.yaml", yaml.safe_dump(config_to_dict(config), sort_keys=False).encode())
+    every = config.training
+    recorder = _Recorder(folder, trainer.step_count)
+    with _stop_signals() as stop, recorder:
+        while trainer.step_count < trainer.num_steps:
+            recorder.add(trainer.step())
+            finished = trainer.step_count == trainer.num_steps
+            means = None
+            if finished or stop or trainer.step_count % every.log_every == 0:
+                means = recorder.write(trainer, folder)
+            if on_step:
+                on_step(trainer, means)
+            if finished or stop or trainer.step_count % every.checkpoint_every == 0:
+                if means is None:
+                    recorder.check(folder)
+                checkpoint = _save(trainer, folder, data)
+                snapshot = trainer.gan_step_count > 0 and trainer.gan_step_count % every.snapshot_every == 0
+                if on_snapshot and not stop and (finished or snapshot):
+                    recorder.picture(on_snapshot(folder / MODEL_NAME, trainer.gan_step_count), trainer.step_count)
+            if stop and not finished:
+                raise Stopped(stop[0], checkpoint)
+    return folder / MODEL_NAME
+
+
+def read_run_config(folder: Path) -> TrainConfig:
+    """The recipe that a run was started with. Raises MotionganError where the folder holds no run."""
+    path = folder / "config.yaml"
+    if not path.is_file():
+        raise MotionganError(f"{folder}: no run to resume here (no config.yaml)")
+    return config_from_dict(TrainConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    return sorted((folder / "checkpoints").glob("step_*.pt"))
+
+
+def _save(trainer: Trainer, folder: Path, data: TrainingData) -> Path:
+    """Write the state of the run, drop the oldest checkpoints, and write the model file once the GAN has begun."""
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    path = folder / "checkpoints" / f"step_{trainer.step_count:08d}.pt"
+    buffer = io.BytesIO()
+    torch.save({"data": data.content_hash, "trainer": trainer.state()}, buffer)
+    write_whole(path, buffer.getvalue())
+    if trainer.gan_step_count:
+        save_model(folder / MODEL_NAME, _model_file(trainer, data), trainer.average.state_dict())
+    for old in checkpoints(folder)[: -trainer.config.training.keep_checkpoints]:
+        old.unlink()
+    return path
+
+
+def _restore(trainer: Trainer, folder: Path, data: TrainingData, device: torch.device) -> None:
+    """Load the newest readable checkpoint; a run killed before its first one starts anew."""
+    for path in reversed(checkpoints(folder)):
+        try:
+            state = torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # torch raises anything from EOFError to UnpicklingError for a damaged file
+            log.warning("%s: unreadable (%s); trying the one before", path, type(error).__name__)
+            continue
+        if state["data"] != data.content_hash:
+            raise MotionganError(f"{path}: trained on other data than the file given; resume with the same --data")
+        state["trainer"]["random"] = state["trainer"]["random"].cpu()
+        trainer.load_state(state["trainer"])
+        return
+    log.warning("%s: no checkpoint yet, starting at step 0", folder)
+
+
+def _model_file(trainer: Trainer, data: TrainingData) -> ModelFile:
+    config = trainer.config
+    return ModelFile(
+        model=trainer.model,
+        actions=data.actions,
+        frame_rate=data.frame_rate,
+        window=config.data.window,
+        bones=data.bones,
+        betas_mean=data.betas_mean,
+        betas_factor=data.betas_factor,
+        config=config_to_dict(config),
+        provenance={
+            "training_data": data.content_hash,
+            "held_out": list(data.held_out_subjects),
+            "subjects": sorted({clip.subject for clip in data.train}),
+            "body_model": data.body_model,
+            "licence": data.licence,
+            "seed": config.training.seed,
+            "steps": trainer.gan_step_count,
+            "finished": trainer.step_count == trainer.num_steps,
+        },
+    )
+
+
+class _Recorder:
+    """Means of the losses into log.jsonl and TensorBoard events, and a halt where they are no longer numbers."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._path = folder / "log.jsonl"
+        _drop_lines_after(self._path, step)
+        self._events = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        self._sums: dict[str, Tensor | float] = {}
+        self._counts: dict[str, int] = {}
+        self._steps, self._since = 0, time.monotonic()
+
+    def __enter__(self) -> "_Recorder":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._events.close()
+
+    def add(self, losses: dict[str, float | Tensor]) -> None:
+        """Add one step's losses; tensors are not read before `write`, so that a GPU need not wait."""
+        for name, value in losses.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+        self._steps += 1
+
+    def check(self, folder: Path) -> dict[str, float]:
+        """The mean losses since the last line. Raises MotionganError where one is NaN, infinite or has exploded."""
+        means = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
+        for name, value in means.items():
+            if not abs(value) < _EXPLODED and "gradient" not in name:
+                saved = checkpoints(folder)
+                good = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
+                raise MotionganError(
+                    f"{folder}: {name} is {value:.3g}: the training diverged; {good};"
+                    " lower training.learning_rate or raise losses.gamma",
+                    exit_code=1,
+                )
+        return means
+
+    def write(self, trainer: Trainer, folder: Path) -> dict[str, float]:
+        """Append one line and return its means, with "clips_per_second"."""
+        means = self.check(folder)
+        seconds = time.monotonic() - self._since
+        gan = trainer.gan_step_count > 0
+        batch_size = trainer.config.training.batch_size if gan else trainer.config.autoencoder.batch_size
+        means["clips_per_second"] = self._steps * batch_size / max(seconds, 1e-9)
+        line: dict[str, Any] = {"step": trainer.step_count, "gan_step": trainer.gan_step_count, **means}
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        for name, value in means.items():
+            self._events.add_scalar(name, value, trainer.step_count)
+        self._sums, self._counts, self._steps, self._since = {}, {}, 0, time.monotonic()
+        return means
+
+    def picture(self, image: "np.ndarray | None", step: int) -> None:
+        """Log a contact sheet; the time it took does not count as training time."""
+        if image is not None:
+            self._events.add_image("motion", image, step, dataformats="HWC")
+        self._since = time.monotonic()
+
+
+def _drop_lines_after(path: Path, step: int) -> None:
+    """Keep the log up to `step`: what a killed run logged after its last checkpoint will be logged again."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        number = re.match(r'\{"step": (\d+),.*\}$', line)
+        if number and int(number.group(1)) <= step:
+            kept.append(line + "\n")
+    write_whole(path, "".join(kept).encode())
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """A list that SIGTERM and SIGINT append to, so that the step in progress ends first."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt  # a second Ctrl-C does not wait
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
