@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -59,11 +59,14 @@ def config_from_dict(schema: type[C], values: dict[str, Any], places: dict[str, 
         return TypeAdapter(_strict(schema)).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        parts = [str(part) for part in first["loc"]]
-        key = ".".join(parts)
-        place = next((where for name, where in (places or {}).items() if key.startswith(name)), "configuration")
+        key = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        raise MotionganError(f"{place}: `{key}`: {message}, got {first['input']!r}") from None
+        if not key:  # a check of the whole schema, whose message begins with the option it is about
+            key, message = message.split(" ", 1)
+        else:
+            message = f"is {first['input']!r}: {message[:1].lower()}{message[1:]}"
+        place = next((where for name, where in (places or {}).items() if f"{key}.".startswith(f"{name}.")), None)
+        raise MotionganError(f"{place or 'configuration'}: `{key}` {message}") from None
 
 
 def config_to_dict(config: Any) -> dict[str, Any]:
@@ -131,13 +134,17 @@ def _put(values: dict[str, Any], places: dict[str, str], schema: type, key: str,
         known = get_type_hints(node) if dataclasses.is_dataclass(node) else {}
         if name not in known:
             every = list(_known_keys(schema))
-            # A misspelt key is nearest in full; a key given without its group is nearest by its last name.
-            near = [k for k in every if k.rsplit(".", 1)[-1] == names[-1]] or difflib.get_close_matches(key, every, 1)
-            hint = f"; did you mean `{near[0]}`?" if near else f"; known: {', '.join(every)}"
+            # A key given without its group is nearest by its last name, a misspelt one in full.
+            near = [k for k in every if len(names) == 1 and k.endswith(f".{key}")]
+            near = near or difflib.get_close_matches(key, every, 1)
+            near = near or [k for k in every if k.endswith(f".{names[-1]}")]
+            hint = f"; did you mean {' or '.join(f'`{k}`' for k in near)}?" if near else f"; known: {', '.join(every)}"
             raise MotionganError(f"{place}: unknown option `{key}`{hint}")
         node = known[name]
         if dataclasses.is_dataclass(node) and depth == len(names) - 1:
             raise MotionganError(f"{place}: `{key}` is a group of options; set one of its fields")
+    if get_origin(node) is tuple and not isinstance(value, list):  # data.actions=run,walk as well as [run, walk]
+        value = [part.strip() for part in value.split(",")] if isinstance(value, str) else [value]
     for name in names[:-1]:
         values = values.setdefault(name, {})
     values[names[-1]] = value
@@ -153,7 +160,10 @@ def _known_keys(schema: type, prefix: str = "") -> Iterator[str]:
 
 
 def _strict(schema: type[C]) -> type[C]:
-    """The dataclass, told to refuse unknown keys."""
+    """The dataclass and those within it, told to refuse unknown keys."""
     if not hasattr(schema, "__pydantic_config__"):
         schema.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    for kind in get_type_hints(schema).values():
+        if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+            _strict(kind)
     return schema

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,8 +11,12 @@ import torch
 from torch import Tensor
 
 from motiongan.body.kinematics import Skeleton
+from motiongan.config import load_config
 from motiongan.motion.clip import Clip
 from motiongan.motion.store import write_clips
+
+if TYPE_CHECKING:
+    from motiongan.training.config import TrainConfig
 
 _HALF_BODY = {  # joint: x (to the left), y (up), z (ahead) of the left side and the midline, metres, pelvis at 0
     "pelvis": (0.0, 0.0, 0.0),
@@ -66,26 +71,26 @@ def stick_body() -> StickBody:
     return StickBody()
 
 
-@pytest.fixture
+def _make_clip(seed: int = 0, num_frames: int = 40, speed: float = 1.0, **fields: object) -> Clip:
+    random = np.random.default_rng(seed)
+    seconds = np.arange(num_frames)[:, None, None] / 30
+    amplitude, phase = random.uniform(0, 0.2, (24, 3)), random.uniform(0, 2 * np.pi, (24, 3))
+    poses = amplitude * np.sin(2 * np.pi * seconds + phase)
+    poses[:, 0] = UPRIGHT
+    poses[:, 22:] = 0
+    trans = np.zeros((num_frames, 3))
+    trans[:, 1] = -speed * seconds[:, 0, 0]
+    trans[:, 2] = STANDING_HEIGHT
+    fields = {"frame_rate": 30.0, "action": "walk", "subject": f"s{seed}", **fields}
+    if "betas" in fields:
+        fields["betas"] = np.asarray(fields["betas"], np.float32)
+    return Clip(poses=poses.astype(np.float32), trans=trans.astype(np.float32), **fields)
+
+
+@pytest.fixture(scope="session")
 def make_clip() -> Callable[..., Clip]:
     """Makes a clip of gentle, smooth, seeded motion, facing and travelling along -y; keywords go to Clip."""
-
-    def make(seed: int = 0, num_frames: int = 40, speed: float = 1.0, **fields: object) -> Clip:
-        random = np.random.default_rng(seed)
-        seconds = np.arange(num_frames)[:, None, None] / 30
-        amplitude, phase = random.uniform(0, 0.2, (24, 3)), random.uniform(0, 2 * np.pi, (24, 3))
-        poses = amplitude * np.sin(2 * np.pi * seconds + phase)
-        poses[:, 0] = UPRIGHT
-        poses[:, 22:] = 0
-        trans = np.zeros((num_frames, 3))
-        trans[:, 1] = -speed * seconds[:, 0, 0]
-        trans[:, 2] = STANDING_HEIGHT
-        fields = {"frame_rate": 30.0, "action": "walk", "subject": f"s{seed}", **fields}
-        if "betas" in fields:
-            fields["betas"] = np.asarray(fields["betas"], np.float32)
-        return Clip(poses=poses.astype(np.float32), trans=trans.astype(np.float32), **fields)
-
-    return make
+    return _make_clip
 
 
 @pytest.fixture
@@ -113,3 +118,61 @@ def shared_mocap() -> Path:
     if not folder.is_dir():
         pytest.skip("the recordings in ../shared/mocap are not here")
     return folder
+
+
+# -- training, as small as it gets -------------------------------------------------------------------------------------
+
+# The recipe of the tests: every part there, each as small as it works.
+TINY = (
+    "data={window: 32, speeds: [1.0], held_out_share: 0.25}",
+    "autoencoder={steps: 4, batch_size: 4, view_clips: 2, width: 16, latent: 4}",
+    "generator={latent: 8, drive: 2, width: 16, blocks: 1, frequencies: 4}",
+    "discriminator={width: 16, scales: 2}",
+    "losses={kinematic_clips: 2, kinematic_from: 0.0, kinematic_full: 0.5}",
+    "training={steps: 4, batch_size: 4, checkpoint_every: 2, snapshot_every: 100, log_every: 1}",
+)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> "Callable[..., TrainConfig]":
+    """Makes the tests' recipe; arguments are overrides such as "training.steps=6"."""
+    from motiongan.training.config import TrainConfig
+
+    return lambda *overrides: load_config(TrainConfig, None, [*TINY, *overrides])
+
+
+@pytest.fixture(scope="session")
+def tiny_data_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A motion file of sixteen clips: four people, each with a walk, a squat and a kick to either side."""
+    path = tmp_path_factory.mktemp("data") / "tiny.h5"
+    random = np.random.default_rng(0)
+    betas = random.normal(size=(4, 10))
+    actions = ("walk", "squat", "kick_left", "kick_right")
+    clips = [
+        _make_clip(4 * person + kind, 30 + 6 * kind, action=action, subject=f"person{person}", betas=betas[person])
+        for person in range(4)
+        for kind, action in enumerate(actions)
+    ]
+    write_clips(path, clips, kind="sample", licence="CC0-1.0")
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    tmp_path_factory: pytest.TempPathFactory, tiny_data_file: Path, tiny_config: "Callable[..., TrainConfig]"
+) -> Path:
+    """The folder of a finished run on `tiny_data_file`. Read only: copy it to change it."""
+    from motiongan.training.dataset import load_training_data
+    from motiongan.training.run import train
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    folder.mkdir()
+    config = tiny_config()
+    train(load_training_data(tiny_data_file, config.data), config, folder, torch.device("cpu"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_run: Path) -> Path:
+    """The model file of `tiny_run`."""
+    return tiny_run / "model.safetensors"

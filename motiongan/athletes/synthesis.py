@@ -24,22 +24,25 @@ from motiongan.athletes.spec import (
     inside,
     mirror_angles,
 )
+from motiongan.body.kinematics import Skeleton
 from motiongan.body.skeleton import NUM_JOINTS
 from motiongan.body.smpl import Body
 from motiongan.motion.clip import NUM_BETAS, Clip
+
+# Nobody's data: who makes clips from the specification may do with them what they like.
+LICENCE = "CC0-1.0"
 
 CLIP_SECONDS = (2.0, 4.0)
 # Share of a whole cycle that a clip of a single, not a cyclic, action shows at least.
 _WHOLE_ACTION = 0.9
 
 # Motion is computed at no less than this rate: a sprinter's foot is down for a tenth of a second.
-_FINE_RATE = 110.0
+_FINE_RATE = 90.0
 # Seconds computed before and after a clip, so that its ends are as good as its middle.
 _MARGIN = 0.4
 
-_REFERENCE_LEG = 0.9  # metres; the specification's cycle times are for this leg (hip to sole)
-_BETAS_SPREAD = 1.0
-_BETAS_LIMIT = 2.0
+_REFERENCE_LEG = 1.0  # metres from pelvis to sole; the specification's cycle times are for this leg
+_BETAS_LIMIT = 2.0  # of the standard normal shape coefficients; on the default body: statures of 1.5 to 1.9 m
 
 # Differences between clips of one athlete, and within a clip (standard deviations).
 _CLIP_STYLE = 0.35  # of the style offsets between athletes
@@ -51,6 +54,9 @@ _WOBBLE_HERTZ = (0.15, 1.2)
 _WOBBLE_WAVES = 4
 _CYCLE_JITTER = 0.02  # fraction of the tempo, varying within the clip
 _TURN_RATE = np.deg2rad(4)  # rad/s of a slowly curving way
+
+# Share of the one-sided clips in which athletes use the side they do not prefer.
+_OTHER_SIDE = 0.15
 
 # Hinge joints bend one way: they approach these angles smoothly instead of passing them.
 _HINGE_FLOOR = {"knee_flexion": np.deg2rad(3), "elbow_flexion": np.deg2rad(4)}
@@ -92,13 +98,13 @@ class _Plan:
 def draw_athlete(spec: Spec, index: int, *, seed: int) -> Athlete:
     """The athlete of that number: a person who depends on the seed and the number alone."""
     rng = np.random.default_rng([seed, 1, index])
-    betas = np.clip(rng.normal(0, _BETAS_SPREAD, NUM_BETAS), -_BETAS_LIMIT, _BETAS_LIMIT)
+    betas = np.clip(rng.normal(size=NUM_BETAS), -_BETAS_LIMIT, _BETAS_LIMIT)
     return Athlete(
         name=f"athlete{index + 1:02d}",
         betas=betas.astype(np.float32),
         style=_style_offsets(spec, rng),
-        tempo=float(np.clip(rng.normal(), -2, 2)),
-        amplitude=float(np.clip(rng.normal(), -2, 2)),
+        tempo=_bounded_normal(rng),
+        amplitude=_bounded_normal(rng),
         is_left=bool(rng.random() < 0.5),
     )
 
@@ -129,20 +135,26 @@ def synthesize_action(
     skeletons = body.skeleton(betas)
     legs = skeletons.leg_length.numpy()
 
+    table = action.angle_table()
     plans = []
     for index in range(clips):
         who, take = index % subjects, index // subjects
         rng = np.random.default_rng([seed, 2, zlib.crc32(name.encode()), who, take])
         time = (np.arange(fine_frames) - margin) / fine_rate
-        plans.append(_plan(spec, action, athletes[who], take, float(legs[who]), time, rng, frame_rate))
+        plans.append(_plan(spec, action, table, athletes[who], take, float(legs[who]), time, rng, frame_rate))
 
     chosen = torch.arange(clips) % subjects
-    skeleton = type(skeletons)(skeletons.rest_joints[chosen].double(), skeletons.rest_soles[chosen].double())
+    skeleton = Skeleton(skeletons.rest_joints[chosen].double(), skeletons.rest_soles[chosen].double())
     angles = torch.from_numpy(np.stack([plan.angles for plan in plans]))
     heading = torch.from_numpy(np.stack([plan.heading for plan in plans]))
     contacts = Contacts(np.stack([plan.down for plan in plans]), np.stack([plan.flat for plan in plans]))
     rotations, trans = ground(
-        local_rotations(angles, heading), contacts, skeleton, balance=action.balance, frame_rate=fine_rate
+        local_rotations(angles, heading),
+        contacts,
+        skeleton,
+        balance=action.balance,
+        is_travelling=action.pattern == "alternating",
+        frame_rate=fine_rate,
     )
 
     result = []
@@ -186,6 +198,7 @@ def synthesize(
 def _plan(
     spec: Spec,
     action: Action,
+    table: ndarray,
     athlete: Athlete,
     take: int,
     leg: float,
@@ -196,7 +209,7 @@ def _plan(
     """The joint angles and contacts of one clip over the fine frames; `time` is 0 at the clip's first frame."""
     # Pendulums of another length: periods go with the root of the leg's.
     cycle = action.cycle * np.sqrt(leg / _REFERENCE_LEG)
-    cycle *= np.exp(action.tempo * (0.8 * athlete.tempo + 0.6 * rng.normal()))
+    cycle *= np.exp(action.tempo * (0.8 * athlete.tempo + 0.6 * _bounded_normal(rng)))
     shortest = min(max(CLIP_SECONDS[0], _WHOLE_ACTION * cycle * (action.pattern != "alternating")), CLIP_SECONDS[1])
     num_frames = round(rng.uniform(shortest, CLIP_SECONDS[1]) * frame_rate)
 
@@ -205,13 +218,12 @@ def _plan(
     phase = np.cumsum(speed) * (time[1] - time[0])
     phase += rng.uniform(*action.start) / 100 - np.interp(0.0, time, phase)
 
-    table = action.angle_table()
     position = np.mod(phase, 1.0) * CURVE_SAMPLES
     low = position.astype(int) % CURVE_SAMPLES
     share = (position - np.floor(position))[:, None]
     angles = table[low] * (1 - share) + table[(low + 1) % CURVE_SAMPLES] * share
     middle = table.mean(0) if action.pattern == "alternating" else table[0]
-    amplitude = np.exp(action.amplitude * (0.8 * athlete.amplitude + 0.6 * rng.normal()))
+    amplitude = np.exp(action.amplitude * (0.8 * athlete.amplitude + 0.6 * _bounded_normal(rng)))
     angles = middle + (angles - middle) * amplitude * np.exp(_LIMB_AMPLITUDE * rng.normal(size=len(ANGLES)))
 
     reach = table.max(0) - table.min(0)
@@ -219,8 +231,7 @@ def _plan(
     left, right = action.contact_intervals()
     down = np.stack([inside(phase, left.down), inside(phase, right.down)], -1)
     flat = np.stack([inside(phase, left.flat), inside(phase, right.flat)], -1)
-    # A lunge is led with either leg, whatever the hand; the draw is made for every action, so that it shifts no other.
-    leads_left = athlete.is_left ^ bool(rng.random() < 0.15)
+    leads_left = athlete.is_left ^ bool(rng.random() < _OTHER_SIDE)
     if action.pattern == "one_sided" and leads_left:
         angles, down, flat = mirror_angles(angles), down[:, ::-1], flat[:, ::-1]
 
@@ -247,6 +258,10 @@ def _style_offsets(spec: Spec, rng: np.random.Generator) -> Float[ndarray, "angl
             offsets[ANGLE[f"left_{name}"]] = spread * (common + _ASYMMETRY * left)
             offsets[ANGLE[f"right_{name}"]] = spread * (common + _ASYMMETRY * right)
     return offsets
+
+
+def _bounded_normal(rng: np.random.Generator) -> float:
+    return float(np.clip(rng.normal(), -2, 2))
 
 
 def _waves(time: ndarray, columns: int, rng: np.random.Generator) -> Float[ndarray, "frames columns"]:

@@ -28,9 +28,9 @@ class JointRange:
     """
 
     axis: str
-    x: tuple[float, float]
-    y: tuple[float, float]
-    z: tuple[float, float]
+    x: tuple[int, int]
+    y: tuple[int, int]
+    z: tuple[int, int]
     in_child: bool = False
 
 

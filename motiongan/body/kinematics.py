@@ -80,7 +80,7 @@ def forward_kinematics(
     rest pelvis + trans: the root rotates about the rest pelvis, not about the origin.
 
     All joints of one depth of the tree are turned at once, with the batch as the innermost axis: a third of the
-    time of one small matrix product per joint and frame (tools/bench_kinematics.py).
+    time of one small matrix product per joint and frame.
     """
     batch = rotations.shape[:-3]
     local = rotations.flatten(0, -4).permute(1, 2, 3, 0) if batch else rotations[..., None]  # (24, 3, 3, all)

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import roma
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
 from motiongan.body.kinematics import BoneShape, Skeleton, forward_kinematics
-from motiongan.body.skeleton import JOINT, NUM_JOINTS, NUM_SOLE_POINTS, PARENTS, SOLE_JOINTS
+from motiongan.body.skeleton import JOINT, JOINT_NAMES, NUM_JOINTS, NUM_SOLE_POINTS, PARENTS, SOLE_JOINTS
 from motiongan.errors import MotionganError
 
 MAX_BETAS = 10
@@ -106,8 +107,6 @@ class Body:
         poses   local axis-angle rotations, radians
         Source: Loper et al. 2015 (SMPL), Eqs. 2-9; as there, the root turns about the rest pelvis.
         """
-        import roma
-
         rotations = roma.rotvec_to_rotmat(poses)
         skeleton = self.skeleton(betas)
         rest = self.rest_vertices(betas)
@@ -191,7 +190,10 @@ def _body_from_arrays(arrays: Mapping[str, Any], path: Path) -> Body:
     if "sole_regressor" in arrays:
         sole_regressor = _real(arrays["sole_regressor"], path, "sole_regressor")
     else:
-        sole_regressor = find_soles(v_template, weights, regressor @ v_template)
+        try:
+            sole_regressor = find_soles(v_template, weights, regressor @ v_template)
+        except ValueError as error:
+            raise MotionganError(f"{path}: {error}: where are the feet?") from None
     name = str(arrays["name"]) if "name" in arrays else _MODEL_NAMES[num_joints]
 
     def linear_in_betas(points: ndarray) -> tuple[Tensor, Tensor]:
@@ -241,6 +243,8 @@ def find_soles(v_template: ndarray, weights: ndarray, joints: ndarray) -> ndarra
         is_heel = joint in (JOINT["left_ankle"], JOINT["right_ankle"])
         ankle, ball = (joint, joint + 3) if is_heel else (joint - 3, joint)
         foot = np.isin(main, (ankle, ball))
+        if not foot.any():
+            raise ValueError(f"no vertex moves with {JOINT_NAMES[ankle]} or {JOINT_NAMES[ball]}")
         ahead = v_template[:, 2] - joints[joint, 2]
         near = foot & (ahead < 0) if is_heel else foot & (np.abs(ahead) < 0.025)
         candidates = np.flatnonzero(near if near.any() else foot)

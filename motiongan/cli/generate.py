@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from motiongan.errors import MotionganError
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Generate into a motion file, with progress on stderr."""
-    import torch
     from tqdm import tqdm
 
     from motiongan.generation.generate import load_generator, newest_model
@@ -48,9 +49,7 @@ def execute(args: argparse.Namespace) -> int:
         raise MotionganError(f"--seed is {args.seed}, expected 0 or more")
     check_output(args.out, force=args.force)
     path = Path(args.checkpoint) if args.checkpoint else newest_model()
-    if args.device.startswith("cuda") and not torch.cuda.is_available():
-        raise MotionganError(f"--device {args.device}: no CUDA device here; use --device cpu")
-    generator = load_generator(path, args.device)
+    generator = load_generator(path, _device(args.device))
     frames = args.frames
     if args.seconds is not None:
         if not args.seconds > 0:
@@ -78,6 +77,18 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
+def _device(name: str) -> "torch.device":
+    import torch
+
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise MotionganError(f"--device {name}: expected cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise MotionganError(f"--device {name}: no CUDA device here; use --device cpu")
+    return device
+
+
 def _read_betas(path: str) -> "np.ndarray":
     import numpy as np
 
@@ -87,7 +98,7 @@ def _read_betas(path: str) -> "np.ndarray":
         loaded = np.load(path, allow_pickle=False)
         betas = loaded if isinstance(loaded, np.ndarray) else loaded["betas"]
         betas = np.atleast_2d(np.asarray(betas, dtype=np.float32))[:, :10]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise MotionganError(f"--betas {path}: not an array of betas ({error})") from None
     if betas.ndim != 2 or betas.shape[1] != 10 or not np.isfinite(betas).all():
         raise MotionganError(f"--betas {path}: has shape {betas.shape}, expected (10,) or (shapes, 10), all finite")

@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if _is_disk_full(error):
             return _fail(f"{_place(error)}no space left on the disk", 1)
         if isinstance(error, OSError) and error.strerror is not None:
-            return _fail(f"{_place(error)}{error.strerror.lower()}", 2)
+            status = 1 if error.errno in (errno.EFBIG, errno.EIO) else 2  # 1: the machine failed, not the user
+            return _fail(f"{_place(error)}{error.strerror.lower()}", status)
         raise  # our own mistake: the traceback is wanted
     finally:
         logger.removeHandler(handler)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _ROWS = (8, 24)  # a sheet shows one clip of every action, but no fewer and no more rows than this
 
+_SECONDS = 15.0  # an animation shows no more of a clip
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="motion file")
@@ -59,8 +61,10 @@ def execute(args: argparse.Namespace) -> None:
         clips = [replace(clip, betas=clip.betas * 0) for clip in clips]
         print(f"{args.file}: its body shapes are for {body_model}, drawn with the mean body of {body.name}")
     if animated:
-        num_frames = animate(clips[0], body, args.out)
-        print(f"{args.out}: clip {chosen[0]} of {args.file} ({clips[0].action or 'no label'}), {num_frames} frames")
+        num_frames = animate(clips[0], body, args.out, max_seconds=_SECONDS)
+        part = f", the first {_SECONDS:.0f} s of {clips[0].duration:.0f}" if clips[0].duration > _SECONDS else ""
+        label = clips[0].action or "no label"
+        print(f"{args.out}: clip {chosen[0]} of {args.file} ({label}), {num_frames} frames{part}")
     else:
         save_contact_sheet(args.out, clips, body, num_poses=args.poses, title=f"{args.file.name}   ({kind})")
         print(f"{args.out}: {len(clips)} of the {num_clips} clips of {args.file}")
@@ -75,6 +79,8 @@ def _choose(file: "MotionFile", args: argparse.Namespace, animated: bool) -> lis
     if args.clip is not None:
         if not 0 <= args.clip < len(file):
             raise MotionganError(f"--clip {args.clip}: {args.file} has {len(file)} clips, numbered from 0")
+        if file.lengths[args.clip] == 0:
+            raise MotionganError(f"--clip {args.clip}: has no frames")
         return [args.clip]
     if args.action is None:
         wanted = [*range(len(file.actions)), -1]
@@ -82,7 +88,8 @@ def _choose(file: "MotionFile", args: argparse.Namespace, animated: bool) -> lis
         names = select_actions(args.action, file.actions, str(args.file))
         wanted = [file.actions.index(name) for name in names]
     random = np.random.default_rng(args.seed)
-    groups = [random.permutation(np.flatnonzero(file.action_ids == action)).tolist() for action in wanted]
+    drawable = file.lengths > 0
+    groups = [random.permutation(np.flatnonzero((file.action_ids == action) & drawable)).tolist() for action in wanted]
     groups = [group for group in groups if group]
     if not groups:
         raise MotionganError(f"{args.file}: no clips" + (f" of {args.action}" if args.action else ""))

@@ -64,7 +64,7 @@ def _train(args: argparse.Namespace, config: "TrainConfig", folder: Path) -> int
         torch.set_num_threads(1)  # measured: at these sizes a second thread costs more than it brings
     data = load_training_data(args.data, config.data, args.body)
     if not args.resume:
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(not entry.name.endswith(".part") for entry in folder.iterdir()):
             raise MotionganError(f"{folder}: exists already; give another --out, or --resume to go on with it")
         folder.mkdir(parents=True, exist_ok=True)
     _describe(data, folder, device)
@@ -124,9 +124,7 @@ def _describe(data: "TrainingData", folder: Path, device: "torch.device") -> Non
     for clip in data.train:
         seconds[str(clip.action)].append(clip.duration)
     minutes = sum(map(sum, seconds.values())) / 60
-    print(
-        f"training clips: {len(data.train)}, {minutes:.1f} min at {data.frame_rate:g} Hz"
-    )
+    print(f"training clips: {len(data.train)}, {minutes:.1f} min at {data.frame_rate:g} Hz")
     print("  " + ", ".join(f"{action} {len(each)}" for action, each in seconds.items()))
     print(f"held out: {len(data.held_out)} clips of {', '.join(data.held_out_subjects) or 'nobody'}")
     print(f"run: {folder} on {device}", flush=True)

@@ -134,8 +134,8 @@ class Evaluator:
 
     train     clips of the training subjects; held_out   clips of other people
     window    frames that clips are cut to, so that real and generated clips compare at one length
-    rows are dicts of figures: `OVERALL` and one per action. Overall is the mean over the actions, each counting alike,
-    but for `fid`, `diversity` and `copy_share`, which look at all the actions together.
+    rows are dicts of figures: `OVERALL` and one per action. Overall is the mean over the actions that the held-out
+    clips have too, each counting alike, but for `fid` and `diversity`, which look at these actions together.
     """
 
     def __init__(
@@ -162,6 +162,7 @@ class Evaluator:
         self._candidates = _segments(shown, every_start=True)[0]
         known = [clip for clip in held_out if clip.action in self.actions]
         self._held_out: PosedWindows | None = None
+        self._held_out_actions = {clip.action for clip in known}
         self._held_out_near: tuple[Tensor, Tensor] | None = None
         self.held_out: dict[str, Figures] = {}
         if known:
@@ -196,9 +197,14 @@ class Evaluator:
             figures["jerk_ratio"] = _ratio(_jerk(windows, rows_of), _jerk(self._train, train_of))
             figures |= self._copying(near[near_actions == action_id], action_id)
             rows[action] = figures
-        overall = {name: _mean([row[name] for row in rows.values()]) for name in next(iter(rows.values()))}
-        overall["windows"] = float(len(windows))
-        overall["diversity"] = metrics.diversity(features[:: math.ceil(len(features) / 2000)])
+        # Rows compare only over the same actions: those that the held-out clips have too, where there are any.
+        shared = [action for action in rows if self._held_out is None or action in self._held_out_actions] or list(rows)
+        compared = [rows[action] for action in shared]
+        overall = {name: _mean([row[name] for row in compared]) for name in compared[0]}
+        overall["windows"] = sum(row["windows"] for row in compared)
+        ids = torch.tensor([self.actions.index(action) for action in shared])
+        seen = features[torch.isin(windows.action_ids, ids)]
+        overall["diversity"] = metrics.diversity(seen[:: math.ceil(len(seen) / 2000)])
         overall["fid"], overall["fid_held_out"] = self._fid(windows, features)
         return {OVERALL: overall, **rows}
 

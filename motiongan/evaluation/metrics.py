@@ -64,7 +64,7 @@ def pose_deviation(joints: Float[Tensor, "windows frames joints 3"], mask: Bool[
 
     joints   root-free: relative to the point under the pelvis, in the heading frame
     Divided by the training clips' own it is the *pose diversity*: two samples of an action that a collapsed generator
-    makes are in the same pose at the same frame, which classifier features do not show (FINDINGS 7.3).
+    makes are in the same pose at the same frame, which classifier features do not show (docs/log.md).
     The variance is unbiased (n - 1), so that sets of unlike size compare.
     """
     seen = mask[..., None, None].to(joints.dtype)

@@ -6,6 +6,7 @@ own keys; https://amass.is.tue.mpg.de. Only plain arrays are read: nothing in a 
 
 import io
 import logging
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -20,6 +21,18 @@ from motiongan.motion.clip import NUM_BETAS
 
 logger = logging.getLogger(__name__)
 
+# What zipfile and numpy raise over damaged bytes; numpy's reader of array headers is Python's own tokenizer.
+_DAMAGED = (
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    OSError,
+    KeyError,
+)
 _NUM_BODY_JOINTS = 22  # root and 21 body joints: what SMPL, SMPL-H and SMPL-X have in common, in the same order
 # Numbers per frame of `poses`: 24, 52 and 55 joints.
 _BODY_MODELS = {72: "smpl", 156: "smplh", 165: "smplx"}
@@ -63,6 +76,8 @@ def read_amass(data: bytes, name: str) -> AmassMotion:
     where the file is a companion without motion; MotionganError where it is damaged.
     """
     try:
+        if not data.startswith(b"PK\x03\x04"):  # np.load would take it for a pickle
+            raise zipfile.BadZipFile("not a whole zip file")
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             if "poses" not in file and "pose_body" not in file:
                 held = ", ".join(f"`{key}`" for key in file.files[:6])
@@ -71,7 +86,7 @@ def read_amass(data: bytes, name: str) -> AmassMotion:
             trans = _array(file, "trans", name)
             betas, gender = _betas(file, name), _gender(file, name)
             frame_rate = _frame_rate(file, name)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise MotionganError(f"{name}: damaged .npz file ({error}), fetch it again") from error
     if trans.shape != (len(poses), 3):
         raise MotionganError(f"{name}: `trans` has shape {trans.shape}, expected ({len(poses)}, 3) to fit the poses")
@@ -86,7 +101,7 @@ def _array(file: np.lib.npyio.NpzFile, key: str, name: str) -> ndarray:
     if key not in file:
         raise MotionganError(f"{name}: no `{key}`; not an AMASS file")
     try:
-        array = file[key]
+        array = np.asarray(file[key])  # a member that is no .npy comes as bytes
     except ValueError as error:  # numpy's answer to a pickled or cut-off member
         raise MotionganError(f"{name}: `{key}` cannot be read ({error})") from error
     if array.dtype.kind not in "fiu":
@@ -122,7 +137,7 @@ def _poses(file: np.lib.npyio.NpzFile, name: str) -> tuple[ndarray, str]:
 def _text(file: np.lib.npyio.NpzFile, key: str) -> str:
     """A text of the file, stored as str or bytes, 0-d or in an array of one; "" where there is none that is plain."""
     try:
-        array = file[key] if key in file else np.array("")
+        array = np.asarray(file[key]) if key in file else np.array("")
     except ValueError:  # it is pickled, and we do not unpickle
         return ""
     if array.size != 1 or array.dtype.kind not in "US":

@@ -4,6 +4,7 @@ Solvers that fit a skeleton to markers sometimes lose a limb for some frames, or
 Such a stretch shows as two steps that no human makes, one in and one out.
 """
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,18 +60,29 @@ class Repaired:
 def repair(clip: Clip) -> Repaired:
     """Mend what can be mended and find the sound pieces.
 
-    Filled in along geodesics from the frames around: stretches between two jumps that are shorter than 0.1 s; flipped
-    or broken legs and arms up to 0.25 s; wrists and toes up to 1 s. A single jump of a wrist or of toes is spread over
-    0.1 s. At other jumps, and at frames with NaN, the clip is cut; pieces of at least 2 s or half the clip stay.
+    Filled in along geodesics from the frames around: frames with NaN and stretches between two jumps up to 0.1 s;
+    flipped or broken legs and arms up to 0.25 s; wrists and toes up to 1 s. A single jump of a wrist or of toes is
+    spread over 0.1 s. At other jumps and longer gaps the clip is cut; pieces of at least 2 s or half the clip stay.
     """
     finite = np.isfinite(clip.poses).all((1, 2)) & np.isfinite(clip.trans).all(1)
     if clip.num_frames < 2 or not finite.any():
         pieces = (slice(0, clip.num_frames),) if finite.all() and clip.num_frames else ()
         return Repaired(clip, pieces, () if pieces else ("frames with NaN or infinity",))
     rotations = roma.rotvec_to_unitquat(torch.from_numpy(np.nan_to_num(clip.poses)).double())
-    trans = np.where(finite[:, None], np.nan_to_num(clip.trans), 0.0).astype(np.float64)
+    trans = np.nan_to_num(clip.trans).astype(np.float64)
     mended: list[str] = []
 
+    if finite.all() and not (
+        _joint_jumps(rotations, clip.frame_rate).any() or _root_jumps(rotations, trans, clip.frame_rate).any()
+    ):
+        return Repaired(clip, (slice(0, clip.num_frames),), ())
+    if not finite.all():
+        # All are filled, so that they show as no jumps; the long gaps are cut out in the end.
+        rotations, trans = _fill(rotations, ~finite, range(NUM_JOINTS)), _fill_positions(trans, ~finite)
+        short = _runs_up_to(~finite, _SPIKE * clip.frame_rate)
+        finite |= short
+        if short.any():
+            mended.append("lost frames (NaN) filled in")
     whole = _short_stretches(_root_jumps(rotations, trans, clip.frame_rate), _SPIKE, clip.frame_rate)
     if whole.any():
         rotations = _fill(rotations, whole, range(NUM_JOINTS))
@@ -100,8 +112,8 @@ def repair(clip: Clip) -> Repaired:
 
     jumps = _joint_jumps(rotations, clip.frame_rate).any(1) | _root_jumps(rotations, trans, clip.frame_rate)
     notices = tuple(dict.fromkeys(mended))
-    pieces, cut = _pieces(jumps, finite, clip.frame_rate)
-    return Repaired(clip, pieces, notices + cut)
+    sound, cut = _pieces(jumps, finite, clip.frame_rate)
+    return Repaired(clip, sound, notices + cut)
 
 
 def _pieces(
@@ -111,7 +123,7 @@ def _pieces(
     count = len(finite)
     breaks = jumps | (finite[1:] != finite[:-1])
     edges = np.concatenate([[0], np.flatnonzero(breaks) + 1, [count]])
-    runs = [slice(int(a), int(b)) for a, b in zip(edges, edges[1:]) if finite[a]]
+    runs = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges) if finite[a]]
     if len(edges) == 2 and runs:
         return (slice(0, count),), ()
     enough = min(_LONG_PIECE * frame_rate, _KEPT_SHARE * count)
@@ -129,7 +141,8 @@ def _joint_jumps(rotations: Tensor, frame_rate: float) -> Bool[ndarray, "steps 2
     angles = 2 * torch.acos(cosines).numpy()
     limits = np.full(NUM_JOINTS, max(_FASTEST_TURN / frame_rate, _SMALLEST_JUMP))
     limits[JOINT["pelvis"]] = max(_FASTEST_ROOT_TURN / frame_rate, _SMALLEST_JUMP)
-    return np.asarray(angles > limits)
+    jumps: ndarray = angles > limits
+    return jumps
 
 
 def _root_jumps(rotations: Tensor, trans: Float64[ndarray, "frames 3"], frame_rate: float) -> Bool[ndarray, "steps"]:
@@ -139,7 +152,7 @@ def _root_jumps(rotations: Tensor, trans: Float64[ndarray, "frames 3"], frame_ra
 
 def _stretches(jumps: Bool[ndarray, "steps"]) -> list[slice]:
     edges = [0, *(np.flatnonzero(jumps) + 1), len(jumps) + 1]
-    return [slice(int(a), int(b)) for a, b in zip(edges, edges[1:])]
+    return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
 
 
 def _short_stretches(jumps: Bool[ndarray, "steps"], longest: float, frame_rate: float) -> Bool[ndarray, "frames"]:
@@ -157,7 +170,7 @@ def _bad_stretches(
     rotations: Tensor, group: tuple[int, ...], longest: float, frame_rate: float
 ) -> Bool[ndarray, "frames"]:
     """Frames in which a group of joints is broken and can be filled in."""
-    jumps = _joint_jumps(rotations, frame_rate)[:, list(group)].any(1)
+    jumps = np.asarray(_joint_jumps(rotations, frame_rate)[:, list(group)].any(1))
     if not jumps.any():
         return np.zeros(len(rotations), dtype=bool)
     bad = _short_stretches(jumps, _SPIKE, frame_rate)
@@ -166,11 +179,18 @@ def _bad_stretches(
         if turned_over[stretch].mean() > 0.5:
             bad[stretch] = True
     # Neighbouring bad stretches make one gap; gaps too long to fill are left, and cut out later.
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], bad.astype(np.int8), [0]])))
-    for start, stop in zip(edges[::2], edges[1::2]):
-        if stop - start > longest * frame_rate:
-            bad[start:stop] = False
+    bad = _runs_up_to(bad, longest * frame_rate)
     return bad if not bad.all() else np.zeros_like(bad)
+
+
+def _runs_up_to(flags: Bool[ndarray, "frames"], longest: float) -> Bool[ndarray, "frames"]:
+    """The flags without those in runs of more than `longest` frames."""
+    kept = flags.copy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    for start, stop in zip(edges[::2], edges[1::2]):
+        if stop - start > longest:
+            kept[start:stop] = False
+    return kept
 
 
 def _turned_over(rotations: Tensor, group: tuple[int, ...]) -> Bool[ndarray, "frames"]:
@@ -203,7 +223,9 @@ def _fill(rotations: Tensor, bad: Bool[ndarray, "frames"], joints: "range | tupl
     return filled
 
 
-def _fill_positions(positions: Float64[ndarray, "frames 3"], bad: Bool[ndarray, "frames"]) -> Float64[ndarray, "frames 3"]:
+def _fill_positions(
+    positions: Float64[ndarray, "frames 3"], bad: Bool[ndarray, "frames"]
+) -> Float64[ndarray, "frames 3"]:
     before, after, fraction = _around(bad)
     filled = positions.copy()
     filled[bad] = positions[before] + fraction[:, None] * (positions[after] - positions[before])

@@ -4,12 +4,10 @@ Global orientations carry over. Each bone keeps a constant turn between the two 
 same anatomical bone point the same way in every frame. Lengths are settled per subject, by the body's betas; what
 is then left of position goes into the root translation.
 
-Frames: "source world" as in the file; "rest frame" is SMPL's (Y up, facing +Z, left +X); "world" is the house's (Z up).
+Frames: "rest frame" is SMPL's (Y up, facing +Z, left +X); "world" is the house's (Z up).
 """
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import roma
@@ -18,28 +16,15 @@ from jaxtyping import Float, Float64, Int64
 from numpy import ndarray
 
 from motiongan.body.kinematics import Skeleton, forward_kinematics
-from motiongan.body.skeleton import JOINT, JOINT_NAMES, NUM_JOINTS, PARENTS
+from motiongan.body.skeleton import JOINT, JOINT_NAMES, NUM_JOINTS, PARENTS, SOLE_JOINTS
 from motiongan.body.smpl import Body
-from motiongan.errors import MotionganError
-from motiongan.formats.joint_maps import LIMB_LANDMARKS, JointMap, find_joint, match_joints
 from motiongan.formats.skeleton_motion import SkeletonMotion
+from motiongan.formats.source_skeleton import SourceSkeleton, pose_source
 from motiongan.motion.clip import NUM_BETAS, Clip
-
-logger = logging.getLogger(__name__)
-
-# Lengths of 1 unit that files without a stated unit may mean: m, cm, mm, inch, foot, decimetre, and the unit of the
-# CMU conversions (1 unit = 1 inch / 0.45).
-KNOWN_UNITS = (1.0, 0.01, 0.001, 0.0254, 0.3048, 0.1, 0.0254 / 0.45)
-# Hip to ankle along the leg over stature is 0.491 - 0.039 (Drillis and Contini 1966, after Winter 2009, Fig. 4.1:
-# greater trochanter 0.530, ankle 0.039 of stature).
-_LEG_TO_STATURE = 0.530 - 0.039
-_STATURE = 1.70
-_STATURE_RANGE = (1.25, 2.20)
 
 # Zero lengths are faults of a conversion, except at the root, where several bones start.
 _ZERO_LENGTH = 1e-6
 _SHORTEST_BONE = 0.01  # metres
-
 # Bones whose direction is the same anatomical line in every skeleton: (joint, the joint its bone leads to).
 LIMB_BONES: tuple[tuple[int, int], ...] = tuple(
     (JOINT[f"{side}_{joint}"], JOINT[f"{side}_{child}"])
@@ -54,117 +39,19 @@ LIMB_BONES: tuple[tuple[int, int], ...] = tuple(
 )
 _TRUNK = tuple(JOINT[name] for name in ("spine1", "spine2", "spine3", "neck", "head"))
 _STRAIGHT = (JOINT["left_hip"], JOINT["right_hip"], JOINT["head"])  # joints that do not share the trunk's turn
+_ANCHORS = tuple(
+    JOINT[f"{side}_{joint}"] for side in ("left", "right") for joint in ("hip", "knee", "ankle", "shoulder")
+)
+# The planes of the rest frame, as what they leave of a vector.
+_SAGITTAL, _FRONTAL, _HORIZONTAL = np.array([0.0, 1.0, 1.0]), np.array([1.0, 1.0, 0.0]), np.array([1.0, 0.0, 1.0])
+_MOST_TRUNK_BEND = 0.5  # rad in one round of bending the trunk onto the source's
+# Of the lengths that `_lengths` gives. Hips, head and toes lie where a solver put them; long bones are measured.
+_LENGTH_WEIGHTS = np.array([0.5, 1.0, 1.0, 0.3, 1.0, 1.0, 0.3, 1.0, 1.0])
+_FEET = list(SOLE_JOINTS)
 _ANKLES = (JOINT["left_ankle"], JOINT["right_ankle"])
 
 
-@dataclass(frozen=True, eq=False)
-class SourceSkeleton:
-    """A foreign skeleton made ready: metres, joints found, its rest pose turned into the rest frame.
-
-    table          the joint map that fits
-    names          the file's joint names
-    starts, turns  (24,) per SMPL joint the source joint that stands there and the one that turns it; -1 = none
-    landmarks      (24,) the source joint at the same anatomical point; -1 = none, or its position is not to be trusted
-    parents, offsets   as in SkeletonMotion, offsets in metres, known faults repaired
-    rest_rotations (joints, 3, 3) world rotations of the source's rest pose, in the source world
-    rest_joints    (joints, 3) its positions, metres, rest frame, from the root
-    to_rest        (3, 3) source world -> rest frame, for the rest pose
-    to_world       (3, 3) source world -> house world (Z up)
-    metres         metres per unit of the file
-    notices        what was repaired or assumed
-    """
-
-    table: str
-    names: tuple[str, ...]
-    starts: Int64[ndarray, "24"]
-    turns: Int64[ndarray, "24"]
-    landmarks: Int64[ndarray, "24"]
-    parents: Int64[ndarray, "joints"]
-    offsets: Float64[ndarray, "joints 3"]
-    rest_rotations: Float64[ndarray, "joints 3 3"]
-    rest_joints: Float64[ndarray, "joints 3"]
-    to_rest: Float64[ndarray, "3 3"]
-    to_world: Float64[ndarray, "3 3"]
-    metres: float
-    notices: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class SourcePose:
-    """World positions (frames, joints, 3) in metres and rotations (frames, joints, 3, 3) of a source, Z up."""
-
-    joints: Float64[ndarray, "frames joints 3"]
-    rotations: Float64[ndarray, "frames joints 3 3"]
-
-
-def prepare_skeleton(
-    motion: SkeletonMotion, source: str, table: JointMap | None = None, metres_per_unit: float | None = None
-) -> SourceSkeleton:
-    """Find joints, unit, axes and rest pose of a source skeleton.
-
-    table             the user's own joint map
-    metres_per_unit   the user's own scale; else the file's, else the known unit that gives a human stature
-    The rest pose is the zero pose; where that is not a T- or A-pose, frame 0 if it is one.
-    Raises MotionganError where joints are missing, no rest pose is found or the skeleton cannot be a person.
-    """
-    chosen, joints = match_joints(motion.names, source, table)
-    offsets, notices = _repaired(motion, chosen)
-    starts = np.full(NUM_JOINTS, -1, dtype=np.int64)
-    turns = starts.copy()
-    for joint, indices in joints.items():
-        starts[JOINT[joint]], turns[JOINT[joint]] = indices[0], indices[-1]
-    landmarks = _landmarks(motion, chosen, starts, offsets)
-
-    metres = metres_per_unit or motion.metres_per_unit
-    if metres is None:
-        metres, notice = _find_unit(motion, starts, offsets)
-        notices += (notice,)
-    offsets = offsets * metres
-    _check_stature(offsets, motion.parents, starts, metres, source)
-
-    identity = np.broadcast_to(np.eye(3), (len(motion.names), 3, 3))
-    candidates = [identity, *(motion.rotations[:1] if len(motion.rotations) else [])]
-    faults = []
-    for number, rotations in enumerate(candidates):
-        rest = _forward(rotations[None], np.zeros((1, 3)), motion.parents, offsets)
-        to_rest = _axes_of(rest.joints[0], starts)
-        fault = _rest_fault(rest.joints[0] @ to_rest.T, starts, strict=number > 0)
-        if fault is None:
-            break
-        faults.append(fault)
-    else:
-        raise MotionganError(
-            f"{source}: {faults[0]} in its zero pose, and frame 0 is no T-pose: cannot tell how its bones rest;"
-            " export it with a T-pose as zero pose or as first frame"
-        )
-    if faults:
-        notices += ("the zero pose is not a T-pose; frame 0 is, and was taken for it",)
-    return SourceSkeleton(
-        table=chosen.name,
-        names=motion.names,
-        starts=starts,
-        turns=turns,
-        landmarks=landmarks,
-        parents=motion.parents,
-        offsets=offsets,
-        rest_rotations=rest.rotations[0],
-        rest_joints=rest.joints[0] @ to_rest.T,
-        to_rest=to_rest,
-        to_world=np.eye(3) if motion.up_axis == "z" else np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
-        metres=metres,
-        notices=notices,
-    )
-
-
-def pose_source(motion: SkeletonMotion, skeleton: SourceSkeleton) -> SourcePose:
-    """The source's own joints and rotations in house units and axes (Z up)."""
-    pose = _forward(motion.rotations, motion.root_positions * skeleton.metres, motion.parents, skeleton.offsets)
-    return SourcePose(pose.joints @ skeleton.to_world.T, skeleton.to_world @ pose.rotations)
-
-
-def fit_betas(
-    skeletons: Sequence[SourceSkeleton], body: Body, prior: float = 0.005
-) -> Float[ndarray, "10"]:
+def fit_betas(skeletons: Sequence[SourceSkeleton], body: Body, prior: float = 0.005) -> Float[ndarray, "10"]:
     """Shape of one person: the betas whose bone lengths are nearest those of their skeletons.
 
     prior   metres of bone length that one unit of a beta is worth: keeps shapes that no length decides near the mean
@@ -186,7 +73,8 @@ def fit_betas(
 
     def residuals(betas: ndarray) -> ndarray:
         rest = mean + np.tensordot(betas, directions, 1)
-        return np.concatenate([_lengths(rest, everywhere)[known] - target, prior * betas])
+        errors = (_lengths(rest, everywhere)[known] - target) * _LENGTH_WEIGHTS[known]
+        return np.concatenate([errors, prior * betas])
 
     solution = least_squares(residuals, np.zeros(count), loss="soft_l1", f_scale=0.03)
     betas = np.zeros(NUM_BETAS, dtype=np.float32)
@@ -200,8 +88,12 @@ def retarget(
     body: Body,
     betas: Float[ndarray, "10"],
     frame_rate: float,
+    sole_turns: Float64[ndarray, "4 3 3"] | None = None,
 ) -> Clip:
-    """The motion as a clip on the body's skeleton, at the source's frame rate; feet not yet put on the ground."""
+    """The motion as a clip on the body's skeleton, at the source's frame rate; feet not yet put on the ground.
+
+    sole_turns   what `level_soles` found for this person; None = none
+    """
     pose = pose_source(motion, skeleton)
     target = body_skeleton(body, betas)
     rest = target.rest_joints.numpy()
@@ -219,6 +111,9 @@ def retarget(
         mapped_child = next((child for child in _TRUNK if child > joint and skeleton.turns[child] >= 0), None)
         if skeleton.turns[joint] < 0 and mapped_child is not None:
             world[:, joint] = _halfway(world[:, PARENTS[joint]], world[:, mapped_child])
+    if sole_turns is not None:
+        world[:, _FEET] = world[:, _FEET] @ sole_turns
+    _bend_trunk(world, rest, pose.joints, skeleton.landmarks)
     parents = np.array(PARENTS)
     local = world.copy()
     local[:, 1:] = np.swapaxes(world[:, parents[1:]], -1, -2) @ world[:, 1:]
@@ -236,28 +131,22 @@ def retarget(
     )
 
 
-def _halfway(first: Float64[ndarray, "frames 3 3"], second: Float64[ndarray, "frames 3 3"]) -> ndarray:
-    halves = roma.rotvec_to_rotmat(roma.rotmat_to_rotvec(torch.from_numpy(first.swapaxes(-1, -2) @ second)) / 2)
-    return first @ halves.numpy()
-
-
 def body_skeleton(body: Body, betas: Float[ndarray, "10"]) -> Skeleton:
     """The body's bones for these betas, float64."""
     skeleton = body.skeleton(torch.from_numpy(np.asarray(betas))[: body.num_betas])
     return Skeleton(skeleton.rest_joints.double(), skeleton.rest_soles.double())
 
 
-def align_rest_poses(
-    skeleton: SourceSkeleton, rest_joints: Float64[ndarray, "24 3"]
-) -> Float64[ndarray, "24 3 3"]:
+def align_rest_poses(skeleton: SourceSkeleton, rest_joints: Float64[ndarray, "24 3"]) -> Float64[ndarray, "24 3 3"]:
     """Per SMPL joint the turn, in the rest frame, from the source's rest pose to the body's.
 
     Trunk, with collars and neck: the turn about the left-right axis that lets the lines from hips to shoulders agree.
     Head: none, both look ahead at rest.
-    Arms and legs: the parent's turn, then the smallest turn that brings the source's bone onto the body's.
-    Feet: both soles are level at rest once the leg is upright, so the turn of the leg line in the frontal plane, then
-    the turn about the vertical that lets the feet point the same way. (The slope from ankle to toe joint differs
-    between skeletons by what they call a toe joint; aligning it would tilt the sole.)
+    Arms and legs: the parent's turn, then one in the frontal plane, in which rest poses differ (spread legs, lowered
+    arms), then the smallest turn that brings the source's bone onto the body's.
+    Feet: both soles are level at rest once the leg is upright, so the leg's turn in the frontal plane, then one about
+    the vertical that lets the feet point the same way. (The slope from ankle to toe joint differs between skeletons
+    by what they call a toe joint; aligning it would tilt the sole.)
     Toes, wrists: the parent's.
     """
     turns = np.tile(np.eye(3), (NUM_JOINTS, 1, 1))
@@ -268,9 +157,10 @@ def align_rest_poses(
         bone = skeleton.rest_joints[end] - skeleton.rest_joints[start]
         return bone if start >= 0 and end >= 0 and np.linalg.norm(bone) > _ZERO_LENGTH else None
 
-    wanted, trunk = _trunk_line(rest_joints, np.arange(NUM_JOINTS)), _trunk_line(skeleton.rest_joints, skeleton.landmarks)
-    if trunk is not None and wanted is not None:
-        turns[0] = _smallest_turn(trunk * (0, 1, 1), wanted * (0, 1, 1))
+    trunk = _trunk_lines(skeleton.rest_joints, skeleton.landmarks)
+    if trunk is not None:
+        our_trunk = _trunk_lines(rest_joints, np.arange(NUM_JOINTS))
+        turns[0] = _smallest_turn(trunk * _SAGITTAL, our_trunk * _SAGITTAL)
     for joint in range(1, NUM_JOINTS):
         turns[joint] = np.eye(3) if joint in _STRAIGHT else turns[PARENTS[joint]]
         if joint not in bones:
@@ -280,28 +170,55 @@ def align_rest_poses(
             hip = PARENTS[PARENTS[joint]]
             leg = rest_bone(hip, joint)
             assert leg is not None, "legs are required and checked"
-            turns[joint] = _smallest_turn(leg * (1, 1, 0), (rest_joints[joint] - rest_joints[hip]) * (1, 1, 0))
+            turns[joint] = _smallest_turn(leg * _FRONTAL, (rest_joints[joint] - rest_joints[hip]) * _FRONTAL)
         bone = rest_bone(joint, child)
-        if bone is not None:
-            plane = np.array([1.0, 0.0, 1.0]) if is_foot else np.ones(3)
-            turned, wanted = turns[joint] @ bone * plane, (rest_joints[child] - rest_joints[joint]) * plane
-            turns[joint] = _smallest_turn(turned, wanted) @ turns[joint]
+        if bone is None:
+            continue
+        wanted = rest_joints[child] - rest_joints[joint]
+        for plane in (_HORIZONTAL,) if is_foot else (_FRONTAL, np.ones(3)):
+            turns[joint] = _smallest_turn(turns[joint] @ bone * plane, wanted * plane) @ turns[joint]
     return turns
 
 
-def _trunk_line(joints: Float64[ndarray, "joints 3"], index: Int64[ndarray, "24"]) -> Float64[ndarray, "3"] | None:
-    """From the middle of the hips to the middle of the shoulders; None where the shoulders' place is unknown."""
-    rows = index[[JOINT[f"{side}_{joint}"] for joint in ("hip", "shoulder") for side in ("left", "right")]]
-    return joints[rows[2:]].mean(0) - joints[rows[:2]].mean(0) if (rows >= 0).all() else None
+def _bend_trunk(
+    world: Float64[ndarray, "frames 24 3 3"],
+    rest: Float64[ndarray, "24 3"],
+    source: Float64[ndarray, "frames joints 3"],
+    landmarks: Int64[ndarray, "24"],
+) -> None:
+    """Tilt pelvis and lower spine, in place, until the line from hips to shoulders points as the source's does.
 
+    Skeletons put the joints of the back at different heights, so equal rotations bend to different shapes. Chest,
+    head and limbs keep their orientation; the pelvis tilts about the line between the hips only, which stays.
 
-def _smallest_turn(start: Float64[ndarray, "3"], end: Float64[ndarray, "3"]) -> Float64[ndarray, "3 3"]:
-    start, end = start / np.linalg.norm(start), end / np.linalg.norm(end)
-    axis = np.cross(start, end)
-    sine = np.linalg.norm(axis)
-    angle = np.arctan2(sine, start @ end)
-    vector = axis / sine * angle if sine > 1e-12 else np.zeros(3)
-    return roma.rotvec_to_rotmat(torch.from_numpy(vector)).numpy()
+    With l = hips to spine3 (turns), v = spine3 to shoulders (stays), u = the source's direction: l' = k u - v with
+    |l'| = |l|.
+    """
+    target = _trunk_lines(source, landmarks)
+    if target is None:
+        return
+    target /= np.linalg.norm(target, axis=-1, keepdims=True)
+    chain = [JOINT["pelvis"], JOINT["spine1"], JOINT["spine2"], JOINT["spine3"]]
+    hips = (rest[JOINT["left_hip"]] + rest[JOINT["right_hip"]]) / 2
+    starts = [hips, *rest[chain[1:]]]
+    upper = np.zeros_like(target)
+    for side in ("left", "right"):
+        collar, shoulder = JOINT[f"{side}_collar"], JOINT[f"{side}_shoulder"]
+        upper += world[:, chain[3]] @ (rest[collar] - rest[chain[3]]) / 2
+        upper += world[:, collar] @ (rest[shoulder] - rest[collar]) / 2
+    for _ in range(2):  # the pelvis takes only part of the turn, so a second round takes up the rest
+        lower = sum(world[:, joint] @ (starts[i + 1] - starts[i]) for i, joint in enumerate(chain[:3]))
+        along = (target * upper).sum(-1, keepdims=True)
+        reach = along**2 - (upper**2).sum(-1, keepdims=True) + (lower**2).sum(-1, keepdims=True)
+        wanted = (along + np.sqrt(np.maximum(reach, 0.0))) * target - upper
+        axis = np.cross(lower, wanted)
+        sine = np.linalg.norm(axis, axis=-1, keepdims=True)
+        angle = np.arctan2(sine, (lower * wanted).sum(-1, keepdims=True))
+        turn = axis / np.maximum(sine, 1e-12) * np.minimum(angle, _MOST_TRUNK_BEND)
+        hip_axis = world[:, 0, :, 0]
+        tilt = (turn * hip_axis).sum(-1, keepdims=True) * hip_axis
+        world[:, chain[0]] = _rotation(tilt) @ world[:, chain[0]]
+        world[:, chain[1:3]] = _rotation(turn)[:, None] @ world[:, chain[1:3]]
 
 
 def _root_translation(
@@ -309,114 +226,41 @@ def _root_translation(
     source: Float64[ndarray, "frames joints 3"],
     landmarks: Int64[ndarray, "24"],
 ) -> Float64[ndarray, "frames 3"]:
-    """Translation that brings the body's landmarks (posed at zero translation) onto the source's, least squares."""
-    known = np.flatnonzero(landmarks >= 0)
+    """Translation that brings hips, knees, ankles and shoulders (posed at zero translation) onto the source's.
+
+    Least squares, so the mean of the differences. Arms, head and toes do not count: their lengths differ most, and
+    what they do would shake the root.
+    """
+    known = [joint for joint in _ANCHORS if landmarks[joint] >= 0]
     return (source[:, landmarks[known]] - joints[:, known]).mean(1)
 
 
-def _repaired(motion: SkeletonMotion, table: JointMap) -> tuple[Float64[ndarray, "joints 3"], tuple[str, ...]]:
-    """Offsets with the table's known faults mended, and a notice of them."""
-    offsets, mended = motion.offsets.astype(np.float64).copy(), []
-    for name, (other, factor) in table.repairs.items():
-        joint, model = find_joint(motion.names, name), find_joint(motion.names, other)
-        if joint is None or model is None or np.linalg.norm(offsets[joint]) > _ZERO_LENGTH:
-            continue
-        offsets[joint] = motion.offsets[model] * factor
-        mended.append(name)
-    notices = (f"bones of zero length filled in from their neighbours: {', '.join(mended)}",) if mended else ()
-    return offsets, notices
+def _trunk_lines(
+    joints: Float64[ndarray, "*frames joints 3"], index: Int64[ndarray, "24"]
+) -> Float64[ndarray, "*frames 3"] | None:
+    """From the middle of the hips to the middle of the shoulders; None where the shoulders' place is unknown."""
+    rows = index[[JOINT[f"{side}_{joint}"] for joint in ("hip", "shoulder") for side in ("left", "right")]]
+    if (rows < 0).any():
+        return None
+    return joints[..., rows[2:], :].mean(-2) - joints[..., rows[:2], :].mean(-2)
 
 
-def _landmarks(
-    motion: SkeletonMotion, table: JointMap, starts: Int64[ndarray, "24"], offsets: Float64[ndarray, "joints 3"]
-) -> Int64[ndarray, "24"]:
-    """Per SMPL joint the source joint at the same point, -1 where there is none or a bone on its way is missing."""
-    landmarks = np.full(NUM_JOINTS, -1, dtype=np.int64)
-    for name in LIMB_LANDMARKS:
-        landmarks[JOINT[name]] = starts[JOINT[name]]
-    for name, source_name in table.landmarks.items():
-        found = find_joint(motion.names, source_name)
-        if found is not None:
-            landmarks[JOINT[name]] = found
-    for joint, landmark in enumerate(landmarks):
-        while landmark > 0:
-            parent = motion.parents[landmark]
-            if parent > 0 and np.linalg.norm(offsets[landmark]) <= _ZERO_LENGTH:
-                landmarks[joint] = -1
-            landmark = parent
-    return landmarks
+def _smallest_turn(start: Float64[ndarray, "3"], end: Float64[ndarray, "3"]) -> Float64[ndarray, "3 3"]:
+    """The turn by the smallest angle that brings one direction onto another; none for vectors without length."""
+    axis = np.cross(start, end)
+    sine = np.linalg.norm(axis)
+    angle = np.arctan2(sine, start @ end)
+    vector = axis / sine * angle if sine > _ZERO_LENGTH**2 else np.zeros(3)
+    return roma.rotvec_to_rotmat(torch.from_numpy(vector)).numpy()
 
 
-def _find_unit(
-    motion: SkeletonMotion, starts: Int64[ndarray, "24"], offsets: Float64[ndarray, "joints 3"]
-) -> tuple[float, str]:
-    stature = _stature(offsets, motion.parents, starts)
-    unit = min(KNOWN_UNITS, key=lambda each: abs(np.log(max(stature, 1e-12) * each / _STATURE)))
-    return unit, f"no unit in the file: 1 unit taken as {unit:.4g} m, which makes a stature of {stature * unit:.2f} m"
+def _rotation(vectors: Float64[ndarray, "frames 3"]) -> Float64[ndarray, "frames 3 3"]:
+    return roma.rotvec_to_rotmat(torch.from_numpy(vectors)).numpy()
 
 
-def _stature(offsets: ndarray, parents: ndarray, starts: ndarray) -> float:
-    """Stature estimated from the legs, in the unit of `offsets`."""
-    return (
-        float(np.mean([_chain_length(offsets, parents, starts, side) for side in ("left", "right")])) / _LEG_TO_STATURE
-    )
-
-
-def _chain_length(offsets: ndarray, parents: ndarray, starts: ndarray, side: str) -> float:
-    joint, hip, length = starts[JOINT[f"{side}_ankle"]], starts[JOINT[f"{side}_hip"]], 0.0
-    while joint > 0 and joint != hip:
-        length += float(np.linalg.norm(offsets[joint]))
-        joint = parents[joint]
-    return length
-
-
-def _check_stature(offsets: ndarray, parents: ndarray, starts: ndarray, metres: float, source: str) -> None:
-    stature = _stature(offsets, parents, starts)
-    if not _STATURE_RANGE[0] <= stature <= _STATURE_RANGE[1]:
-        raise MotionganError(
-            f"{source}: with 1 unit = {metres:.4g} m the legs make a person of {stature:.3g} m; give the metres per"
-            " unit with --scale"
-        )
-
-
-def _axes_of(joints: Float64[ndarray, "joints 3"], starts: Int64[ndarray, "24"]) -> Float64[ndarray, "3 3"]:
-    """Turn of a standing pose into the rest frame: left to +X, up to +Y.
-
-    Snapped to the nearest quarter turns where it is within 20 degrees of them: files rest along their axes, and a
-    skeleton need not be symmetric.
-    """
-
-    def at(name: str) -> ndarray:
-        return joints[starts[JOINT[name]]]
-
-    left = at("left_hip") - at("right_hip")
-    up = at("head") - (at("left_hip") + at("right_hip")) / 2
-    left /= np.linalg.norm(left) or 1.0
-    up = up - (up @ left) * left
-    up /= np.linalg.norm(up) or 1.0
-    turn = np.stack([left, up, np.cross(left, up)])
-    snapped = np.where(np.abs(turn) > np.cos(np.radians(20.0)), np.sign(turn), 0.0)
-    return snapped if np.allclose(np.abs(snapped).sum(0), 1) and np.allclose(np.abs(snapped).sum(1), 1) else turn
-
-
-def _rest_fault(joints: Float64[ndarray, "joints 3"], starts: Int64[ndarray, "24"], strict: bool) -> str | None:
-    """What speaks against a pose (rest frame) as T- or A-pose, None if nothing; `strict` asks for a T-pose."""
-    for side, sign in (("left", 1.0), ("right", -1.0)):
-        for joint, child, ideal, limit in (
-            ("hip", "knee", (0.0, -1.0, 0.0), 35.0 if strict else 50.0),
-            ("knee", "ankle", (0.0, -1.0, 0.0), 35.0 if strict else 50.0),
-            ("shoulder", "elbow", (sign, 0.0, 0.0), 40.0 if strict else 100.0),
-            ("elbow", "wrist", (sign, 0.0, 0.0), 50.0 if strict else 110.0),
-        ):
-            first, second = starts[JOINT[f"{side}_{joint}"]], starts[JOINT[f"{side}_{child}"]]
-            bone = joints[second] - joints[first]
-            length = np.linalg.norm(bone)
-            if length < _ZERO_LENGTH:
-                return f"the bone from {side} {joint} to {child} has no length"
-            angle = np.degrees(np.arccos(np.clip(bone @ np.array(ideal) / length, -1, 1)))
-            if angle > limit:
-                return f"the bone from {side} {joint} to {child} is {angle:.0f} degrees off a T-pose's"
-    return None
+def _halfway(first: Float64[ndarray, "frames 3 3"], second: Float64[ndarray, "frames 3 3"]) -> ndarray:
+    halves = roma.rotvec_to_rotmat(roma.rotmat_to_rotvec(torch.from_numpy(first.swapaxes(-1, -2) @ second)) / 2)
+    return first @ halves.numpy()
 
 
 def _lengths(joints: Float64[ndarray, "joints 3"], index: Int64[ndarray, "24"]) -> Float64[ndarray, "lengths"]:
@@ -442,20 +286,3 @@ def _lengths(joints: Float64[ndarray, "joints 3"], index: Int64[ndarray, "24"]) 
         both = [distance(at(JOINT_NAMES[a]), at(JOINT_NAMES[b])) for a, b in (left, right)]
         lengths.append(float(np.mean(both)))
     return np.array(lengths)
-
-
-def _forward(
-    rotations: Float64[ndarray, "frames joints 3 3"],
-    root_positions: Float64[ndarray, "frames 3"],
-    parents: Int64[ndarray, "joints"],
-    offsets: Float64[ndarray, "joints 3"],
-) -> SourcePose:
-    """Forward kinematics of a source skeleton, in its own axes."""
-    world = np.empty_like(rotations, dtype=np.float64)
-    joints = np.empty(rotations.shape[:2] + (3,))
-    world[:, 0], joints[:, 0] = rotations[:, 0], root_positions
-    for joint in range(1, len(parents)):
-        parent = parents[joint]
-        np.matmul(world[:, parent], rotations[:, joint], out=world[:, joint])
-        joints[:, joint] = joints[:, parent] + world[:, parent] @ offsets[joint]
-    return SourcePose(joints, world)

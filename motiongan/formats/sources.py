@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from motiongan.errors import MotionganError
 
@@ -129,7 +129,7 @@ def _walk_file(path: Path, name: str, container: str) -> Iterator[SourceFile]:
         raise MotionganError(f"{path}: damaged archive ({error}), fetch it again") from error
 
 
-def _walk_archive(file: IO[bytes], path: Path, itself: SourceFile) -> Iterator[SourceFile]:
+def _walk_archive(file: io.BufferedReader, path: Path, itself: SourceFile) -> Iterator[SourceFile]:
     """The members of an archive; the file itself where it is packed but holds no tar, such as walk.bvh.gz."""
     if file.read(4).startswith(b"PK"):
         with zipfile.ZipFile(file) as zipped:
@@ -148,6 +148,9 @@ def _walk_archive(file: IO[bytes], path: Path, itself: SourceFile) -> Iterator[S
         # "r|": one pass without seeking
         archive = tarfile.open(fileobj=unpacked, mode="r|")  # noqa: SIM115 (it is closed by the `with` below)
     except tarfile.ReadError:
+        if unpacked is file:
+            raise
+        _unpacked(file).read(_HEAD)  # raises where damage is the reason
         yield itself
         return
     with archive:
@@ -157,13 +160,15 @@ def _walk_archive(file: IO[bytes], path: Path, itself: SourceFile) -> Iterator[S
                 assert opened is not None, "a regular member always opens"
                 yield _member(opened.read, info.name, path)
     if unpacked is file:
-        # A damaged header looks like the end to tarfile. Packed archives have their own checksums and end marks.
+        # A damaged header looks like the end to tarfile.
         file.seek(archive.offset)
         if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError(f"it breaks off after {archive.offset} bytes")
+    while unpacked is not file and unpacked.read(_HEAD):
+        pass  # to the end, where the packing's checksum stands
 
 
-def _unpacked(file: IO[bytes]) -> IO[bytes]:
+def _unpacked(file: io.BufferedReader) -> io.BufferedReader:
     """The file, unpacked on the fly where its first bytes say that it is packed; it starts at the beginning."""
     file.seek(0)
     magic = file.read(2)

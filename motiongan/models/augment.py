@@ -34,13 +34,14 @@ def augment(
     if config.shift:
         most = int(config.shift * steps)
         shift = torch.randint(-most, most + 1, (batch, 1), generator=generator)
-        # A shift never pushes a short clip out of the window: half of its frames stay.
         source = (torch.arange(steps) - shift).to(device)
         inside = (source >= 0) & (source < steps)
         source = source.clamp(0, steps - 1)
         shifted = torch.gather(mask, 1, source) & inside
-        values = torch.gather(values, 1, source[..., None].expand_as(values))
-        mask = torch.where(shifted.any(1, keepdim=True), shifted, mask)
+        stays = shifted.any(1, keepdim=True)  # a clip that the shift would push out of the window stays where it is
+        moved = torch.gather(values, 1, source[..., None].expand_as(values))
+        values = torch.where(stays[..., None], moved, values)
+        mask = torch.where(stays, shifted, mask)
     if config.cutout:
         hit = torch.rand(batch, 1, generator=generator) < config.cutout
         first = torch.randint(0, steps, (batch, 1), generator=generator)

@@ -10,18 +10,23 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from motiongan.models.blocks import ResidualBlock, TemporalConv, activate, downsample_mask, masked, upsample
+from motiongan.models.blocks import ResidualBlock, TemporalConv, activate, downsample_mask, masked
+
+# Channels per frame from which the last convolution, over five frames, writes the features: it hides the token seams.
+_FINE_WIDTH = 64
 
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
     """The space the GAN works in."""
 
-    steps: int = 2000  # training steps before the GAN; 0 = none, the generator makes motion features itself
+    steps: int = 4000  # training steps before the GAN; 0 = none, the generator makes motion features itself
     batch_size: int = 32
-    width: int = 128  # channels
+    view_clips: int = 32  # clips of each batch whose joint positions and velocities are compared
+    width: int = 192  # channels
+    blocks: int = 3  # residual blocks of the encoder, and of the decoder
     latent: int = 24  # numbers per token
-    patch: int = 4  # frames per token, a power of two
+    patch: int = 4  # frames per token
     kl: float = 1e-3  # weight of the Kullback-Leibler term that keeps the latents near N(0, 1)
 
 
@@ -30,16 +35,15 @@ class MotionAutoencoder(nn.Module):
 
     def __init__(self, config: AutoencoderConfig, num_features: int) -> None:
         super().__init__()
-        assert config.patch & (config.patch - 1) == 0, "patch must be a power of two"
         width = config.width
         self.patch, self.latent = config.patch, config.latent
         self.read = nn.Linear(num_features * config.patch, width)
-        self.encoder = nn.ModuleList(ResidualBlock(width, normalise=True) for _ in range(3))
+        self.encoder = nn.ModuleList(ResidualBlock(width, normalise=True) for _ in range(config.blocks))
         self.posterior = nn.Linear(width, 2 * config.latent)
         self.unpack = TemporalConv(config.latent, width)
-        levels = config.patch.bit_length()
-        self.decoder = nn.ModuleList(ResidualBlock(width, normalise=True) for _ in range(levels + 1))
-        self.write = nn.Linear(width, num_features)
+        self.decoder = nn.ModuleList(ResidualBlock(width, normalise=True) for _ in range(config.blocks))
+        self.spread = nn.Linear(width, config.patch * _FINE_WIDTH)
+        self.write = TemporalConv(_FINE_WIDTH, num_features, kernel=5)
         # Mean and standard deviation of the latents of the training windows, measured after training.
         self.mean: Tensor
         self.std: Tensor
@@ -76,10 +80,8 @@ class MotionAutoencoder(nn.Module):
         self, latents: Float[Tensor, "batch tokens latent"], mask: Bool[Tensor, "batch tokens"] | None = None
     ) -> Float[Tensor, "batch frames features"]:
         """Normalised features of latents as the posterior gives them."""
-        first, *finer, last = self.decoder
-        hidden = first(self.unpack(masked(latents, mask)), mask)
-        for block in finer:
-            hidden = upsample(masked(hidden, mask))
-            mask = None if mask is None else mask.repeat_interleave(2, dim=1)
+        hidden = self.unpack(masked(latents, mask))
+        for block in self.decoder:
             hidden = block(hidden, mask)
-        return self.write(activate(last(hidden, mask)))
+        fine = masked(activate(self.spread(activate(hidden))), mask)
+        return self.write(fine.unflatten(-1, (self.patch, _FINE_WIDTH)).flatten(1, 2))

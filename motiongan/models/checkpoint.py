@@ -26,6 +26,9 @@ from motiongan.models.motion_model import MotionModel
 FORMAT = "motiongan.model"
 VERSION = 1
 
+# The autoencoder's first half: of no use to generation, and not in the file.
+_ENCODER = ("autoencoder.read.", "autoencoder.encoder.", "autoencoder.posterior.")
+
 
 @dataclass(frozen=True, eq=False)
 class ModelFile:
@@ -60,7 +63,7 @@ def save_model(path: str | Path, file: ModelFile, generator_weights: Mapping[str
 
     tensors = {f"generator.{name}": value for name, value in generator_weights.items()}
     for name, value in file.model.state_dict().items():
-        if not name.startswith(("generator.", "autoencoder.read.", "autoencoder.encoder.", "autoencoder.posterior.")):
+        if not name.startswith(("generator.", *_ENCODER)):
             tensors[name] = value
     tensors |= {f"bones.{field.name}": getattr(file.bones, field.name) for field in dataclasses.fields(BoneShape)}
     tensors |= {"betas.mean": file.betas_mean, "betas.factor": file.betas_factor}
@@ -97,8 +100,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> ModelFil
         )
         weights = {name: t for name, t in tensors.items() if not name.startswith(("bones.", "betas."))}
         missing, unexpected = model.load_state_dict(weights, strict=False)
-        # The encoder is of no use to generation and not in the file.
-        lost = [name for name in missing if not name.startswith("autoencoder.")] + list(unexpected)
+        lost = [name for name in missing if not name.startswith(_ENCODER)] + list(unexpected)
         if lost:
             raise KeyError(lost[0])
         return ModelFile(

@@ -44,11 +44,11 @@ def draw_noise(seeds: Sequence[int], steps: int, config: GeneratorConfig, trunca
     A longer sequence of one seed begins with the shorter one. truncation scales the latent: below 1 nearer to the
     action's typical motion, 0 the same for all.
     """
-    rows = [
-        torch.randn(config.latent + steps * config.drive, generator=torch.Generator().manual_seed(seed))
-        for seed in seeds
-    ]
-    noise = torch.stack(rows)
+    count = config.latent + steps * config.drive
+    # torch draws in blocks of 16, and an incomplete last block differently: whole blocks keep the beginning the same.
+    whole = -(-count // 16) * 16
+    rows = [torch.randn(whole, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    noise = torch.stack(rows)[:, :count]
     drive = noise[:, config.latent :].unflatten(1, (steps, config.drive))
     return Noise(noise[:, : config.latent] * truncation, drive)
 

@@ -11,7 +11,7 @@ from motiongan.motion.features import NUM_FEATURES, Normalisation
 
 # Without an autoencoder the generator works at half the frame rate, and its output is low-passed: a free 30 Hz
 # output jerks ten times as much as real motion (docs/log.md).
-_FEATURE_STRIDE = 2
+FEATURE_STRIDE = 2
 _SMOOTHING_TAPS = 5
 
 
@@ -30,7 +30,7 @@ class MotionModel(nn.Module):
         super().__init__()
         self.config = generator
         self.autoencoder = MotionAutoencoder(autoencoder, NUM_FEATURES) if autoencoder.steps else None
-        self.stride = autoencoder.patch if self.autoencoder else _FEATURE_STRIDE
+        self.stride = autoencoder.patch if self.autoencoder else FEATURE_STRIDE
         assert window % self.stride == 0, f"data.window must be a multiple of {self.stride} frames"
         channels = autoencoder.latent if self.autoencoder else NUM_FEATURES
         self.generator = GENERATORS[generator.kind](generator, num_actions, channels, window // self.stride)

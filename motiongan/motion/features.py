@@ -16,7 +16,6 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 
-import roma
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -85,7 +84,7 @@ class Motion:
     def poses(self) -> Float[Tensor, "batch frames 24 3"]:
         """Axis-angle poses, as the motion file stores them."""
         root = rotation_about_z(self.heading) @ self.local_rotations[:, :, 0]
-        return roma.rotmat_to_rotvec(torch.cat([root[:, :, None], self.local_rotations[:, :, 1:]], dim=2))
+        return axis_angle_of(torch.cat([root[:, :, None], self.local_rotations[:, :, 1:]], dim=2))
 
 
 def rotation_6d(rotations: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 6"]:
@@ -105,6 +104,32 @@ def rotation_from_6d(values: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch
     y = y * torch.rsqrt((y * y).sum(0) + 1e-12)
     z = torch.stack([x[1] * y[2] - x[2] * y[1], x[2] * y[0] - x[0] * y[2], x[0] * y[1] - x[1] * y[0]])
     return torch.stack([x, y, z], dim=1).movedim((0, 1), (-2, -1))
+
+
+def axis_angle_of(rotations: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
+    """Axis-angle (radians, angle at most pi) of rotation matrices; differentiable everywhere but at an angle of pi.
+
+    roma.rotmat_to_rotvec is the same (the test compares them), but `import roma` loads torch._dynamo since roma 1.6:
+    a second of every start of `motiongan generate`, which needs nothing else of it.
+    Source: the quaternion as the longest row of 4 q q^T, Markley 2008, doi 10.2514/1.31730.
+    """
+    (r00, r01, r02), (r10, r11, r12), (r20, r21, r22) = (row.unbind(-1) for row in rotations.unbind(-2))
+    rows = [
+        torch.stack([1 + r00 - r11 - r22, r01 + r10, r02 + r20, r21 - r12], dim=-1),
+        torch.stack([r01 + r10, 1 + r11 - r00 - r22, r12 + r21, r02 - r20], dim=-1),
+        torch.stack([r02 + r20, r12 + r21, 1 + r22 - r00 - r11, r10 - r01], dim=-1),
+        torch.stack([r21 - r12, r02 - r20, r10 - r01, 1 + r00 + r11 + r22], dim=-1),
+    ]
+    product = torch.stack(rows, dim=-2)
+    longest = product.diagonal(dim1=-2, dim2=-1).argmax(-1)
+    quaternion = product.gather(-2, longest[..., None, None].expand(*longest.shape, 1, 4)).squeeze(-2)
+    quaternion = torch.nn.functional.normalize(quaternion, dim=-1)
+    quaternion = torch.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
+    vector, cosine = quaternion[..., :3], quaternion[..., 3:]
+    squared = vector.square().sum(-1, keepdim=True)
+    small = squared < 1e-12
+    sine = torch.where(small, torch.ones_like(squared), squared).sqrt()  # no root of zero: its gradient is infinite
+    return vector * torch.where(small, 2 / cosine.clamp(min=0.5), 2 * torch.atan2(sine, cosine) / sine)
 
 
 def heading_of(root_rotations: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch"]:
@@ -131,6 +156,8 @@ def encode(
     frame_rate: float,
 ) -> Float[Tensor, "frames 140"]:
     """Features of one clip on its own skeleton. The last frame repeats the velocity of the one before."""
+    import roma
+
     rotations = roma.rotvec_to_rotmat(poses)
     posed = forward_kinematics(rotations, trans, skeleton)
     heading = heading_of(rotations[:, 0])

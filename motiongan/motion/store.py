@@ -3,7 +3,6 @@
 docs/format.md tells it field by field. Writing streams to a temporary file beside the target, renamed at the end.
 """
 
-import contextlib
 import datetime
 import hashlib
 import json
@@ -18,6 +17,7 @@ import numpy as np
 from motiongan.body.skeleton import JOINT_NAMES, NUM_JOINTS
 from motiongan.errors import MotionganError
 from motiongan.motion.clip import NUM_BETAS, Clip
+from motiongan.motion.output import OutputFile
 
 if TYPE_CHECKING:
     import h5py
@@ -81,13 +81,19 @@ class MotionWriter:
         self._pending_frames = 0
         self._with_seed = kind == "generated"
         self._file: h5py.File | None = None
+        self._output: OutputFile | None = None
         self._temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> "MotionWriter":
         import h5py
 
-        self._file = h5py.File(self._temporary, "w", libver=("earliest", "v110"))
-        self._create()
+        self._output = OutputFile(self._temporary, self.path)
+        try:
+            self._file = h5py.File(self._output, "w", libver=("earliest", "v110"))
+            self._create()
+        except BaseException:
+            self._discard()
+            raise
         return self
 
     def write(self, clip: Clip) -> None:
@@ -101,25 +107,32 @@ class MotionWriter:
         self.num_clips += 1
         if self._pending_frames >= _FLUSH_FRAMES or len(self._pending) >= _CLIP_CHUNK:
             self._flush()
+            assert self._output is not None
+            self._output.check()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._file is not None
+        assert self._output is not None
         try:
             if kind is None:
                 self._flush()
                 self._finish()
-            self._file.close()
-            if kind is None:
-                with open(self._temporary, "rb") as written:
-                    os.fsync(written.fileno())
+                self._file.close()
+                self._output.close()
+                self._output.check()
                 os.replace(self._temporary, self.path)
         finally:
-            # Closing flushes: on a full disk that fails again, and the error is already on its way.
-            with contextlib.suppress(OSError, RuntimeError):
-                self._file.close()
-            self._temporary.unlink(missing_ok=True)
+            self._discard()
+
+    def _discard(self) -> None:
+        """Close what is open and remove the temporary file; nothing to do after a clean end."""
+        if self._file is not None:
+            self._file.close()
+        if self._output is not None:
+            self._output.close()
+        self._temporary.unlink(missing_ok=True)
 
     def _create(self) -> None:
         import h5py
@@ -202,7 +215,7 @@ class MotionFile:
         try:
             self._check_layout()
             self._load_columns()
-        except (KeyError, OSError, RuntimeError, ValueError) as error:
+        except (AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             self._file.close()
             raise MotionganError(f"{self.path}: damaged motion file ({_one_line(error)}); make it again") from None
         except BaseException:

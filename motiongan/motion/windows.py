@@ -1,5 +1,6 @@
 """Clips -> training windows: features of every clip once, then random crops, mirrored, at other speeds, balanced."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,7 +27,7 @@ class DataConfig:
     split_seed: int = 0
     frame_rate: float = 30.0  # Hz that the networks work at; clips of another rate are resampled
     window: int = 64  # frames a network sees
-    min_frames: int = 24  # shorter clips are left out
+    min_frames: int = 16  # shorter clips are left out
     mirror: bool = True  # also train on mirrored clips; "left"/"right" in an action's name are swapped
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # also train on slower and faster copies; 1 = as captured
     balance: float = 0.5  # an action is drawn by its share of frames to this power: 1 = as in the data, 0 = all equal
@@ -44,27 +45,30 @@ class Batch:
         return Batch(self.features.to(device), self.mask.to(device), self.actions.to(device))
 
 
-def split_subjects(subjects: Sequence[str], config: DataConfig) -> tuple[str, ...]:
+def split_subjects(clips: Sequence[Clip], config: DataConfig) -> tuple[str, ...]:
     """The subjects to hold out: those named, or about `held_out_share` of the clips in whole subjects.
 
-    subjects   one per clip. Raises MotionganError where a named subject is unknown or nobody is left to train on.
+    Of the drawn ones, nobody is held out who alone shows some action: it could not be trained.
+    Raises MotionganError where a named subject is unknown or nobody is left to train on.
     """
-    known = sorted(set(subjects))
+    counts = Counter(clip.subject for clip in clips)
     if config.held_out:
         for subject in config.held_out:
-            if subject not in known:
-                raise MotionganError(f"data.held_out: unknown subject `{subject}`; known: {', '.join(known)}")
-        chosen = list(config.held_out)
+            if subject not in counts:
+                raise MotionganError(f"data.held_out: unknown subject `{subject}`; known: {', '.join(sorted(counts))}")
+        chosen = set(config.held_out)
     else:
-        order = np.random.default_rng(config.split_seed).permutation(known).tolist()
-        chosen, wanted = [], config.held_out_share * len(subjects)
-        counts = {subject: subjects.count(subject) for subject in known}
-        for subject in order:
-            # The last subject joins only if that brings the share nearer to what was wanted.
+        performers: dict[str | None, set[str]] = {}
+        for clip in clips:
+            performers.setdefault(clip.action, set()).add(clip.subject)
+        chosen, wanted = set(), config.held_out_share * len(clips)
+        for subject in np.random.default_rng(config.split_seed).permutation(sorted(counts)).tolist():
             taken = sum(counts[name] for name in chosen)
-            if abs(taken + counts[subject] - wanted) < abs(taken - wanted):
-                chosen.append(subject)
-    if set(chosen) == set(known):
+            # A subject joins only if that brings the share nearer to what was wanted.
+            nearer = abs(taken + counts[subject] - wanted) < abs(taken - wanted)
+            if nearer and all(others - chosen - {subject} for others in performers.values()):
+                chosen.add(subject)
+    if chosen == set(counts):
         raise MotionganError("data.held_out leaves no subject to train on; hold out fewer")
     return tuple(sorted(chosen))
 

@@ -198,63 +198,86 @@ def save_contact_sheet(
 
 
 def animate(
-    clip: Clip, body: HasSkeleton, path: str | Path, *, max_frame_rate: float = 30.0, pixels_per_metre: float = 140.0
+    clip: Clip,
+    body: HasSkeleton,
+    path: str | Path,
+    *,
+    max_seconds: float = 15.0,
+    max_frame_rate: float = 30.0,
+    pixels_per_metre: float = 140.0,
 ) -> int:
     """Write a GIF in real time: the clip from the side and from the front, the camera following. Returns its frames.
 
     Marks on the ground, half a metre apart, pass by with the travel: a foot that stands moves with them.
+    max_seconds   of a longer clip, its beginning is shown
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
 
     stride = max(1, int(np.ceil(clip.frame_rate / max_frame_rate)))
-    points = figure_points(clip, body, np.arange(0, clip.num_frames, stride))
-    side = best_view(points, clip.duration)
-    other = View("front" if side.name == "side" else "side", np.array([-side.across[1], side.across[0]]))
+    num_frames = min(clip.num_frames, max(1, round(max_seconds * clip.frame_rate)))
+    points = figure_points(clip, body, np.arange(0, num_frames, stride))
+    view = best_view(points, num_frames / clip.frame_rate)
+    turned = View("front" if view.name == "side" else "side", np.array([-view.across[1], view.across[0]]))
     followed = _smooth(points[:, 0, :2])
     centred = points.copy()
     centred[..., :2] -= followed[:, None]
+    reach = float(np.clip(1.1 * np.nan_to_num(np.abs(centred[..., :2])).max(), 0.8, 3.0))
     low, high = (float(bound) for bound in np.clip(_bounds(points[..., 2]), [-1.0, 1.9], [-0.2, 4.0]))
-    reach = float(np.clip(1.1 * np.nanmax(np.abs(centred[..., :2])), 0.8, 3.0))
+    stage = _Stage(((view, reach), (turned, 3 * reach)), reach, low, high + 0.3)
 
-    width, height = 4 * reach, high - low + 0.3
-    figure = Figure(figsize=(width * pixels_per_metre / 100, height * pixels_per_metre / 100), dpi=100)
-    canvas = FigureCanvasAgg(figure)
-    scale = 0.72 * pixels_per_metre
+    size = np.array([4 * reach, stage.high - low]) * pixels_per_metre / 100
+    figure = Figure(figsize=(size[0], size[1]), dpi=100)
+    FigureCanvasAgg(figure)
     pictures: list[Image.Image] = []
+    palette: Image.Image | None = None  # the first picture's: every picture has the same few colours
     for frame, (pose, middle) in enumerate(zip(centred, followed)):
         figure.clear()
-        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(low, high + 0.3))
-        axes.set_axis_off()
-        axes.fill_between([0, width], low, 0, color=_GROUND, linewidth=0)
-        for view, place in ((side, reach), (other, 3 * reach)):
-            offset = float(middle @ view.across)
-            marks = np.arange(np.ceil((offset - reach) * 2), (offset + reach) * 2) / 2 - offset + place
-            axes.vlines(marks, -0.06, 0, colors=_GROUND_LINE, linewidths=0.01 * scale)
-            axes.text(
-                place + 0.95 * reach,
-                high + 0.15,
-                view.name,
-                ha="right",
-                va="center",
-                fontsize=0.12 * scale,
-                color=_QUIET,
-            )
-            flat = view.flatten(pose[None]) + np.array([place, 0.0])
-            _draw_figures(axes, flat, view.nearness(pose[None]), scale)
-        axes.plot([0, width], [0, 0], color=_GROUND_LINE, linewidth=0.012 * scale, zorder=1)
-        seconds = frame * stride / clip.frame_rate
-        text = f"{clip.action or 'no label'}   {seconds:.2f} s"
-        axes.text(0.1, high + 0.15, text, va="center", fontsize=0.12 * scale, color=TRUNK)
-        canvas.draw()
-        pictures.append(Image.fromarray(_picture(figure)).quantize(64, dither=Image.Dither.NONE))
+        text = f"{clip.action or 'no label'}   {frame * stride / clip.frame_rate:.2f} s"
+        stage.draw(figure, pose, middle, text, scale=0.72 * pixels_per_metre)
+        picture = Image.fromarray(_picture(figure))
+        palette = palette or picture.quantize(64)
+        pictures.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
     # GIF counts hundredths of a second: rounding the times, not the durations, keeps the whole in real time.
     times = np.round(np.arange(len(pictures) + 1) * stride / clip.frame_rate * 100)
     durations = [int(10 * step) for step in np.diff(times)]
     with _written_whole(path) as temporary:
         pictures[0].save(temporary, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
     return len(pictures)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Where an animation takes place: views side by side, each at its place (metres from the left edge).
+
+    reach   half the width of a view, metres; low, high: lowest and highest z of the picture
+    """
+
+    views: tuple[tuple[View, float], ...]
+    reach: float
+    low: float
+    high: float
+
+    def draw(self, figure: "Figure", pose: ndarray, middle: ndarray, text: str, scale: float) -> None:
+        """Draw one instant: `pose` (points, 3) with the camera's ground position `middle` (2,) taken away."""
+        from matplotlib.collections import LineCollection
+
+        width = 2 * self.reach * len(self.views)
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(self.low, self.high))
+        axes.set_axis_off()
+        axes.fill_between([0, width], self.low, 0, color=_GROUND, linewidth=0)
+        axes.plot([0, width], [0, 0], color=_GROUND_LINE, linewidth=0.012 * scale, zorder=1)
+        top, size = self.high - 0.15, 0.12 * scale
+        axes.text(0.1, top, text, va="center", fontsize=size, color=TRUNK)
+        for view, place in self.views:
+            offset = float(np.nan_to_num(middle @ view.across))
+            numbers = np.arange(np.ceil((offset - self.reach) * 2), (offset + self.reach) * 2)
+            marks = [[(number / 2 - offset + place, -0.06), (number / 2 - offset + place, 0)] for number in numbers]
+            axes.add_collection(LineCollection(marks, colors=_GROUND_LINE, linewidths=0.01 * scale), autolim=False)
+            axes.text(place + 0.95 * self.reach, top, view.name, ha="right", va="center", fontsize=size, color=_QUIET)
+            flat = view.flatten(pose[None]) + np.array([place, 0.0])
+            _draw_figures(axes, flat, view.nearness(pose[None]), scale)
 
 
 @dataclass(frozen=True)

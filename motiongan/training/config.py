@@ -1,5 +1,6 @@
 """The whole recipe: every option of `motiongan train`, composed from the parts' own dataclasses."""
 
+import operator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,6 +9,7 @@ from motiongan.models.augment import AugmentConfig
 from motiongan.models.autoencoder import AutoencoderConfig
 from motiongan.models.discriminator import DiscriminatorConfig
 from motiongan.models.generator import GeneratorConfig
+from motiongan.models.motion_model import FEATURE_STRIDE
 from motiongan.motion.windows import DataConfig
 
 
@@ -51,3 +53,42 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, beginning with the option's full name, for a number that cannot work."""
+        for name in _AT_LEAST_ONE:
+            value = operator.attrgetter(name)(self)
+            if value < 1:
+                raise ValueError(f"{name} is {value}, expected at least 1")
+        if not self.data.speeds or min(self.data.speeds) <= 0:
+            raise ValueError(f"data.speeds is {list(self.data.speeds)}, expected one or more numbers above 0")
+        stride = self.autoencoder.patch if self.autoencoder.steps else FEATURE_STRIDE
+        if self.data.window % stride:
+            raise ValueError(f"data.window is {self.data.window}, expected a multiple of {stride}")
+        if self.discriminator.kind == "gru" and self.discriminator.width % 2:
+            raise ValueError(f"discriminator.width is {self.discriminator.width}, expected an even number for gru")
+
+
+_AT_LEAST_ONE = (
+    "data.frame_rate",
+    "data.window",
+    "data.min_frames",
+    "autoencoder.batch_size",
+    "autoencoder.width",
+    "autoencoder.latent",
+    "autoencoder.patch",
+    "autoencoder.view_clips",
+    "generator.latent",
+    "generator.drive",
+    "generator.width",
+    "generator.blocks",
+    "generator.frequencies",
+    "discriminator.width",
+    "discriminator.scales",
+    "training.steps",
+    "training.batch_size",
+    "training.checkpoint_every",
+    "training.keep_checkpoints",
+    "training.snapshot_every",
+    "training.log_every",
+)

@@ -83,7 +83,7 @@ def load_training_data(path: str | Path, config: DataConfig, body: str | Path | 
         log.warning("%s: clips shorter than %d frames are left out: %s", path, config.min_frames, counts)
     if not long_enough:
         raise MotionganError(f"{path}: no labelled clip has {config.min_frames} frames; nothing to train on")
-    held_out = split_subjects([clip.subject for clip in long_enough], config)
+    held_out = split_subjects(long_enough, config)
     train = [clip for clip in long_enough if clip.subject not in held_out]
     seen = {clip.action for clip in train}
     actions = tuple(action for action in wanted if action in seen)

@@ -6,6 +6,7 @@ import logging
 import re
 import signal
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ def train(
     sampler = WindowSampler(data.train, data.skeletons(), data.actions, config.data, device)
     trainer = Trainer(config, sampler, len(data.actions), data.mean_skeleton(), data.frame_rate, device)
     if resume:
-        _restore(trainer, folder, data, device)
+        _restore(trainer, folder, data)
     else:
         write_whole(folder / "config.yaml", yaml.safe_dump(config_to_dict(config), sort_keys=False).encode())
     every = config.training
@@ -72,20 +73,21 @@ def train(
         while trainer.step_count < trainer.num_steps:
             recorder.add(trainer.step())
             finished = trainer.step_count == trainer.num_steps
+            stopping = bool(stop)  # looked at once: a signal may come at any line below
             means = None
-            if finished or stop or trainer.step_count % every.log_every == 0:
+            if finished or stopping or trainer.step_count % every.log_every == 0:
                 means = recorder.write(trainer, folder)
             if on_step:
                 on_step(trainer, means)
-            if finished or stop or trainer.step_count % every.checkpoint_every == 0:
+            snapshot = trainer.gan_step_count > 0 and trainer.gan_step_count % every.snapshot_every == 0
+            if finished or stopping or snapshot or trainer.step_count % every.checkpoint_every == 0:
                 if means is None:
                     recorder.check(folder)
                 checkpoint = _save(trainer, folder, data)
-                snapshot = trainer.gan_step_count > 0 and trainer.gan_step_count % every.snapshot_every == 0
-                if on_snapshot and not stop and (finished or snapshot):
+                if on_snapshot and (finished or (snapshot and not stopping)):
                     recorder.picture(on_snapshot(folder / MODEL_NAME, trainer.gan_step_count), trainer.step_count)
-            if stop and not finished:
-                raise Stopped(stop[0], checkpoint)
+                if stopping and not finished:
+                    raise Stopped(stop[0], checkpoint)
     return folder / MODEL_NAME
 
 
@@ -103,36 +105,71 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def _save(trainer: Trainer, folder: Path, data: TrainingData) -> Path:
-    """Write the state of the run, drop the oldest checkpoints, and write the model file once the GAN has begun."""
+    """Write the model file once the GAN has begun, then the state of the run; drop the oldest checkpoints.
+
+    The model file comes first: killed between the two, a finished run is taken up once more from the checkpoint before.
+    Raises MotionganError where the weights are no longer numbers: the losses of a last bad step do not show it.
+    """
+    networks = (trainer.model, trainer.discriminator)
+    if not all(bool(value.isfinite().all()) for network in networks for value in network.parameters()):
+        raise _diverged(folder, "a weight is not a finite number")
     (folder / "checkpoints").mkdir(exist_ok=True)
     path = folder / "checkpoints" / f"step_{trainer.step_count:08d}.pt"
-    buffer = io.BytesIO()
-    torch.save({"data": data.content_hash, "trainer": trainer.state()}, buffer)
-    write_whole(path, buffer.getvalue())
     if trainer.gan_step_count:
-        save_model(folder / MODEL_NAME, _model_file(trainer, data), trainer.average.state_dict())
+        save_model(folder / MODEL_NAME, model_file(trainer, data), trainer.average.state_dict())
+    buffer = io.BytesIO()
+    torch.save({"data": data.content_hash, "body": data.body_model, "trainer": trainer.state()}, buffer)
+    write_whole(path, buffer.getvalue())
     for old in checkpoints(folder)[: -trainer.config.training.keep_checkpoints]:
         old.unlink()
     return path
 
 
-def _restore(trainer: Trainer, folder: Path, data: TrainingData, device: torch.device) -> None:
+def _restore(trainer: Trainer, folder: Path, data: TrainingData) -> None:
     """Load the newest readable checkpoint; a run killed before its first one starts anew."""
-    for path in reversed(checkpoints(folder)):
+    for leftover in [*folder.glob(".*.part"), *folder.glob("checkpoints/.*.part")]:  # of a write that was killed
+        leftover.unlink()
+    saved = checkpoints(folder)
+    for path in reversed(saved):
         try:
-            state = torch.load(path, map_location=device, weights_only=True)
+            with zipfile.ZipFile(path) as archive:
+                if damaged := archive.testzip():  # torch does not look at the checksums
+                    raise zipfile.BadZipFile(damaged)
+            # On the CPU: load_state_dict moves what belongs elsewhere, and Adam's step counts must stay here.
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            trained_on, body, trainer_state = state["data"], state["body"], state["trainer"]
         except Exception as error:  # torch raises anything from EOFError to UnpicklingError for a damaged file
             log.warning("%s: unreadable (%s); trying the one before", path, type(error).__name__)
             continue
-        if state["data"] != data.content_hash:
+        if trained_on != data.content_hash:
             raise MotionganError(f"{path}: trained on other data than the file given; resume with the same --data")
-        state["trainer"]["random"] = state["trainer"]["random"].cpu()
-        trainer.load_state(state["trainer"])
+        if body != data.body_model:
+            raise MotionganError(
+                f"{path}: trained on the {body} body, not {data.body_model}; resume with the same --body"
+            )
+        try:
+            trainer.load_state(trainer_state)
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise MotionganError(f"{path}: does not fit the networks of {folder}/config.yaml ({reason})") from None
         return
+    if saved:
+        raise MotionganError(
+            f"{folder}: none of its {len(saved)} checkpoints can be read; train again in another --out"
+        )
     log.warning("%s: no checkpoint yet, starting at step 0", folder)
 
 
-def _model_file(trainer: Trainer, data: TrainingData) -> ModelFile:
+def _diverged(folder: Path, what: str) -> MotionganError:
+    saved = checkpoints(folder)
+    good = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
+    return MotionganError(
+        f"{folder}: {what}: the training diverged; {good}; lower training.learning_rate or raise losses.gamma",
+        exit_code=1,
+    )
+
+
+def model_file(trainer: Trainer, data: TrainingData) -> ModelFile:
     config = trainer.config
     return ModelFile(
         model=trainer.model,
@@ -186,14 +223,8 @@ class _Recorder:
         """The mean losses since the last line. Raises MotionganError where one is NaN, infinite or has exploded."""
         means = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
         for name, value in means.items():
-            if not abs(value) < _EXPLODED and "gradient" not in name:
-                saved = checkpoints(folder)
-                good = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
-                raise MotionganError(
-                    f"{folder}: {name} is {value:.3g}: the training diverged; {good};"
-                    " lower training.learning_rate or raise losses.gamma",
-                    exit_code=1,
-                )
+            if not abs(value) < _EXPLODED and "gradient" not in name:  # gradients are clipped
+                raise _diverged(folder, f"{name} is {value:.3g}")
         return means
 
     def write(self, trainer: Trainer, folder: Path) -> dict[str, float]:

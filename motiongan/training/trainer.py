@@ -102,13 +102,15 @@ class Trainer:
             noise = torch.randn(mean.shape, generator=self.random).to(self.device)
             decoded = autoencoder.decode_raw(mean + noise * (0.5 * log_variance).exp(), tokens)
         decoded, mean, log_variance = decoded.float(), mean.float(), log_variance.float()
-        with torch.no_grad():
-            wanted = self.view_normalisation.apply(self._view(batch.features))
-        seen = self.view_normalisation.apply(self._view(self.model.normalisation.invert(decoded)))
         frames, valid = batch.mask[..., None], tokens[..., None]
         reconstruction = _mean_where((decoded - features).square(), frames)
-        # A view of positions and velocities is what the eye judges; Huber, since fast frames are not all that counts.
-        view = _mean_where(nn.functional.smooth_l1_loss(seen, wanted, reduction="none"), frames)
+        # Positions and velocities are what the eye judges; Huber, since fast frames are not all that counts.
+        # Forward kinematics costs more than both networks, so some clips of the batch stand for all.
+        some = slice(config.autoencoder.view_clips)
+        with torch.no_grad():
+            wanted = self.view_normalisation.apply(self._view(batch.features[some]))
+        seen = self.view_normalisation.apply(self._view(self.model.normalisation.invert(decoded[some])))
+        view = _mean_where(nn.functional.smooth_l1_loss(seen, wanted, reduction="none"), frames[some])
         divergence = _mean_where(0.5 * (mean.square() + log_variance.exp() - 1 - log_variance), valid)
         loss = reconstruction + 2 * view + config.autoencoder.kl * divergence
         _update(self.autoencoder_optimizer, loss, autoencoder.parameters())
@@ -148,10 +150,11 @@ class Trainer:
         total = discriminator_loss + 0.5 * config.losses.gamma * penalty.mean()
         discriminator_norm = _update(self.discriminator_optimizer, total, self.discriminator.parameters())
 
-        with torch.no_grad():
-            real_again = self.discriminator(*self._augment(real, mask), batch.actions)
+        # The real logits only shift each pair's working point: those from before the update serve as well.
+        self.discriminator.requires_grad_(False)
         fake_again = self.discriminator(*self._augment(fake, mask), batch.actions)
-        generator_loss = self.generator_loss(real_again, fake_again)
+        self.discriminator.requires_grad_(True)
+        generator_loss = self.generator_loss(real_logits.detach(), fake_again)
         kinematic, terms = self._kinematic(sequence, mask, batch.mask)
         generator_norm = _update(
             self.generator_optimizer, generator_loss + kinematic, self.model.generator.parameters()
@@ -246,6 +249,13 @@ class Trainer:
         """Continue from `state()`."""
         for name, _, write in self._parts():
             write(state[name])
+
+    def load_autoencoder(self, weights: dict[str, Tensor]) -> None:
+        """Take over a trained autoencoder, with its normalisation, from a model's weights; the first stage is done."""
+        own = self.model.state_dict()
+        taken = {name: value for name, value in weights.items() if not name.startswith("generator.")}
+        self.model.load_state_dict({**own, **taken})
+        self.autoencoder_step_count = self.config.autoencoder.steps
 
     def _parts(self) -> Iterator[tuple[str, Callable[[], Any], Callable[[Any], Any]]]:
         for name, part in (

@@ -70,6 +70,15 @@ def test_only_the_wanted_actions_are_picked(uneven_file):
         assert _choose(file, options(clip=7), animated=False) == [7]
 
 
+def test_clips_without_frames_are_passed_over(tmp_path, make_clip, capsys):
+    path = tmp_path / "empty.h5"
+    write_clips(path, [make_clip().crop(0, 0), make_clip(num_frames=2)], kind="sample")
+    with MotionFile(path) as file:
+        assert _choose(file, options(), animated=False) == [1]
+    assert main(["preview", str(path), "--out", str(tmp_path / "x.png"), "--clip", "0"]) == 2
+    assert "--clip 0: has no frames" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

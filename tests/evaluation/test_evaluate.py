@@ -148,6 +148,9 @@ def test_evaluate_measures_an_action_without_held_out_clips_too(body, trans_heig
     assert math.isnan(rows["generated"]["kick"]["nn_ratio"])
     assert rows["generated"]["kick"]["penetration_mm"] >= 0
     assert math.isfinite(rows["generated"][OVERALL]["fid"])
+    # Overall compares like with like: the one action that both have.
+    assert rows["generated"][OVERALL]["windows"] == 4
+    assert rows["generated"][OVERALL]["low_toe_share"] == rows["generated"]["wave"]["low_toe_share"]
 
 
 def test_mixed_frame_rates_are_refused_in_one_line(body, trans_height):

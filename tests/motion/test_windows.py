@@ -1,0 +1,156 @@
+"""Training windows: the right frames under the right mask, mirrored and at other speeds, balanced, split by person."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from motiongan.body.kinematics import Skeleton
+from motiongan.errors import MotionganError
+from motiongan.motion.clip import Clip
+from motiongan.motion.features import encode, mirror
+from motiongan.motion.windows import Batch, DataConfig, WindowSampler, split_subjects
+
+PLAIN = {"mirror": False, "speeds": (1.0,), "window": 32, "min_frames": 16}
+
+
+@pytest.fixture
+def sampler(stick_body) -> Callable[..., WindowSampler]:
+    """Makes a sampler of clips; keywords go to DataConfig."""
+
+    def make(clips: list[Clip], actions: tuple[str, ...] = ("walk", "squat"), **fields: object) -> WindowSampler:
+        skeleton: Skeleton = stick_body.skeleton(torch.zeros(10))
+        config = DataConfig(**{**PLAIN, **fields})
+        return WindowSampler(clips, [skeleton] * len(clips), actions, config, torch.device("cpu"))
+
+    return make
+
+
+def features_of(clip: Clip, stick_body) -> torch.Tensor:
+    skeleton = stick_body.skeleton(torch.zeros(10))
+    return encode(torch.from_numpy(clip.poses), torch.from_numpy(clip.trans), skeleton, clip.frame_rate)
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_window_is_consecutive_frames_of_its_clip(sampler, make_clip, stick_body):
+    clips = [make_clip(seed, num_frames=50, action=("walk", "squat")[seed]) for seed in range(2)]
+    wanted = [features_of(clip, stick_body).unfold(0, 32, 1).transpose(1, 2) for clip in clips]  # every window
+    batch = sampler(clips).draw(64, generator=random())
+    starts = []
+    for window, action in zip(batch.features, batch.actions.tolist(), strict=True):
+        matches = (wanted[action] == window).all(-1).all(-1).nonzero()
+        assert len(matches) == 1
+        starts.append(matches.item())
+    assert batch.mask.all()
+    assert min(starts) <= 1  # from the first frame
+    assert max(starts) >= 17  # to the last
+
+
+def test_a_short_clip_fills_its_window_with_its_last_frame_outside_the_mask(sampler, make_clip, stick_body):
+    clip = make_clip(0, num_frames=20)
+    features = features_of(clip, stick_body)
+    batch = sampler([clip]).draw(4, generator=random())
+    assert batch.mask.sum(1).tolist() == [20] * 4
+    assert batch.mask[:, :20].all()
+    assert_close(batch.features[1, :20], features)
+    assert_close(batch.features[1, 20:], features[-1:].expand(12, -1))
+
+
+def test_clips_below_the_shortest_length_are_left_out(sampler, make_clip):
+    short, long = make_clip(0, num_frames=15), make_clip(1, num_frames=16, action="squat")
+    assert sampler([short, long]).lengths.tolist() == [16]
+    with pytest.raises(MotionganError, match=r"no clip has the 16 frames .*data\.min_frames"):
+        sampler([short])
+
+
+def test_equal_seeds_draw_equal_batches(sampler, make_clip):
+    source = sampler([make_clip(seed, num_frames=60) for seed in range(3)])
+    first, again, other = (source.draw(8, generator=random(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first.features, again.features)
+    assert not torch.equal(first.features, other.features)
+
+
+def test_a_mirrored_clip_has_mirrored_features_and_the_action_of_the_other_side(sampler, make_clip, stick_body):
+    clip = make_clip(0, num_frames=32, action="kick_left")
+    actions = ("kick_left", "kick_right", "walk")
+    source = sampler([clip], actions, mirror=True)
+    assert source.actions.tolist() == [0, 1]
+    features = features_of(clip, stick_body)
+    assert_close(source.windows([(0, 0), (1, 0)]).features, torch.stack([features, mirror(features)]))
+    # A side that the vocabulary does not know is not trained under the wrong name.
+    assert sampler([clip], ("kick_left", "walk"), mirror=True).actions.tolist() == [0]
+    walk = make_clip(0, num_frames=32, action="walk")
+    assert sampler([walk], actions, mirror=True).actions.tolist() == [2, 2]
+
+
+def test_a_faster_copy_has_fewer_frames_and_moves_faster(sampler, make_clip):
+    source = sampler([make_clip(0, num_frames=61, speed=1.0)], speeds=(0.5, 1.0, 2.0))
+    assert source.lengths.tolist() == [121, 61, 31]
+    velocity = source.frames.split(source.lengths.tolist())
+    speeds = torch.stack([table[5:-5, 133].mean() for table in velocity])
+    assert_close(speeds / speeds[1], torch.tensor([0.5, 1.0, 2.0]), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize(("balance", "share"), [(1.0, 0.9), (0.5, 0.75), (0.0, 0.5)])
+def test_balance_sets_how_much_of_a_rare_action_is_drawn(sampler, make_clip, balance, share):
+    clips = [make_clip(seed, num_frames=90, action="walk") for seed in range(3)]
+    clips.append(make_clip(3, num_frames=30, action="squat"))  # 270 frames against 30; square root 3 : 1
+    batch = sampler(clips, balance=balance).draw(4000, generator=random())
+    assert (batch.actions == 0).float().mean().item() == pytest.approx(share, abs=0.03)
+
+
+def test_within_an_action_a_clip_is_drawn_by_its_length(sampler, make_clip):
+    source = sampler([make_clip(0, num_frames=120), make_clip(1, num_frames=40)], balance=0.0)
+    assert_close(source.weights / source.weights.sum(), torch.tensor([0.75, 0.25], dtype=torch.float64))
+
+
+def test_the_grid_covers_every_frame_of_every_clip(sampler, make_clip):
+    clips = [make_clip(seed, num_frames=frames) for seed, frames in enumerate((20, 32, 33, 100))]
+    source = sampler(clips)
+    covered = [set() for _ in clips]
+    for clip, start in source.grid():
+        assert 0 <= start <= max(0, clips[clip].num_frames - 32)
+        covered[clip] |= set(range(start, min(start + 32, clips[clip].num_frames)))
+    assert [len(frames) for frames in covered] == [20, 32, 33, 100]
+    batch = source.windows(source.grid())
+    assert isinstance(batch, Batch)
+    assert batch.mask.sum(1).tolist()[:2] == [20, 32]
+
+
+# -- the split ---------------------------------------------------------------------------------------------------------
+
+
+def people(make_clip, counts: dict[str, int], action: str = "walk") -> list[Clip]:
+    return [make_clip(0, subject=name, action=action) for name, count in counts.items() for _ in range(count)]
+
+
+def test_about_the_wanted_share_is_held_out_in_whole_subjects(make_clip):
+    clips = people(make_clip, {f"s{number}": 3 + number % 5 for number in range(20)})
+    chosen = split_subjects(clips, DataConfig(held_out_share=0.2))
+    share = sum(Counter(clip.subject for clip in clips)[name] for name in chosen) / len(clips)
+    assert share == pytest.approx(0.2, abs=0.04)
+    assert split_subjects(clips[::-1], DataConfig(held_out_share=0.2)) == chosen  # not a matter of order
+    assert split_subjects(clips, DataConfig(held_out_share=0.2, split_seed=1)) != chosen
+    assert split_subjects(clips, DataConfig(held_out_share=0.0)) == ()
+
+
+def test_named_subjects_are_held_out_and_no_other(make_clip):
+    clips = people(make_clip, {"anna": 1, "ben": 50, "carl": 3})
+    assert split_subjects(clips, DataConfig(held_out=("carl", "anna"))) == ("anna", "carl")
+    with pytest.raises(MotionganError, match=r"data\.held_out: unknown subject `bob`; known: anna, ben, carl"):
+        split_subjects(clips, DataConfig(held_out=("bob",)))
+    with pytest.raises(MotionganError, match="leaves no subject to train on"):
+        split_subjects(clips, DataConfig(held_out=("anna", "ben", "carl")))
+
+
+def test_the_only_performer_of_an_action_is_never_held_out_by_lot(make_clip):
+    clips = people(make_clip, {"anna": 2, "ben": 2, "carl": 2}) + people(make_clip, {"ben": 1, "carl": 1}, "throw")
+    for seed in range(10):
+        chosen = split_subjects(clips, DataConfig(held_out_share=0.5, split_seed=seed))
+        assert {clip.action for clip in clips if clip.subject not in chosen} == {"walk", "throw"}
+    assert split_subjects(people(make_clip, {"anna": 9}), DataConfig(held_out_share=0.5)) == ()
