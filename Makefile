@@ -32,8 +32,8 @@ test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.installed-dev
-	$(VENV)/bin/ruff check
-	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check motiongan tests tools
+	$(VENV)/bin/ruff format --check motiongan tests tools
 	$(VENV)/bin/mypy
 
 clean:

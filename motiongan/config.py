@@ -76,7 +76,7 @@ def config_to_dict(config: Any) -> dict[str, Any]:
 
 def _recipe(path: str | Path) -> Path:
     file = Path(path)
-    if file.exists():
+    if file.is_file():
         return file
     if not file.suffix and (named := shipped(f"configs/{file}.yaml")).exists():
         return named

@@ -59,7 +59,7 @@ def _timed_import(source: str, path: Path) -> None:
     def watch() -> None:
         while process.poll() is None:
             peak[0] = max(peak[0], _resident_bytes(process.pid))
-            time.sleep(0.1)
+            time.sleep(0.5)
 
     watcher = threading.Thread(target=watch)
     watcher.start()

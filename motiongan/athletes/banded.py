@@ -23,8 +23,8 @@ class BandedLeastSquares:
     def add(
         self,
         stencil: Sequence[float | ndarray],
-        target: Float[ndarray, "clips rows columns"] | float,
-        weight: Float[ndarray, "clips rows"] | float,
+        target: Float[ndarray, "#clips #rows #columns"] | float,
+        weight: Float[ndarray, "#clips #rows"] | float,
     ) -> None:
         """Add rows: row t acts on frames t, t + 1, ... with the stencil's coefficients (numbers, or one per row).
 

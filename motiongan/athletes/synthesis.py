@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from numpy import ndarray
 
-from motiongan.athletes.grounding import Contacts, ground
+from motiongan.athletes.grounding import ground
 from motiongan.athletes.posture import local_rotations
 from motiongan.athletes.spec import (
     ANGLE,
@@ -24,6 +24,7 @@ from motiongan.athletes.spec import (
     inside,
     mirror_angles,
 )
+from motiongan.athletes.stepping import Contacts
 from motiongan.body.kinematics import Skeleton
 from motiongan.body.skeleton import NUM_JOINTS
 from motiongan.body.smpl import Body

@@ -45,6 +45,8 @@ def execute(args: argparse.Namespace) -> int | None:
 
     if not args.frame_rate > 0:
         raise MotionganError(f"--frame-rate is {args.frame_rate:g}, expected a positive number of Hz")
+    if args.workers < 0:
+        raise MotionganError(f"--workers is {args.workers}, expected 0 or more")
     if args.scale is not None and not args.scale > 0:
         raise MotionganError(f"--scale is {args.scale:g}, expected a positive number of metres per unit")
     options = ImportOptions(

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -68,7 +69,7 @@ def motion_facts(file: Any) -> dict[str, Any]:
         }
 
     actions = {action: group(file.action_ids == index) for index, action in enumerate(file.actions)}
-    subjects, counts = np.unique(np.array(file.subjects, dtype=str), return_counts=True)
+    subjects = Counter(subject for subject in file.subjects if subject)  # in the order of their first clips
     return {
         "file": str(file.path),
         "bytes": file.path.stat().st_size,
@@ -78,7 +79,7 @@ def motion_facts(file: Any) -> dict[str, Any]:
         **group(slice(None)),
         "actions": actions,
         "unlabelled": group(file.action_ids < 0),
-        "subjects": {str(name): int(count) for name, count in zip(subjects, counts) if name},
+        "subjects": dict(subjects),
         "attributes": {name: value for name, value in file.attributes.items() if _is_plain(value)},
     }
 
@@ -134,7 +135,7 @@ def _motion_text(facts: dict[str, Any]) -> str:
     subjects = facts["subjects"]
     named = ", ".join([*islice(subjects, 8)] + (["..."] if len(subjects) > 8 else []))
     lines.append(f"subjects: {len(subjects)}" + (f" ({named})" if subjects else ""))
-    lines += [f"{name}: {value}" for name, value in facts["attributes"].items() if name not in _TOLD]
+    lines += [f"{name}: {_shortened(str(value))}" for name, value in facts["attributes"].items() if name not in _TOLD]
     return "\n".join(lines)
 
 
@@ -152,7 +153,11 @@ def _indented(values: dict[str, Any], margin: str) -> Iterator[str]:
             yield from _indented(value, margin + "  ")
         else:
             text = json.dumps(value) if isinstance(value, (dict, list)) else str(value)
-            yield f"{margin}{name}: {text if len(text) <= 200 else text[:197] + '...'}"
+            yield f"{margin}{name}: {_shortened(text)}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:180]}... (--json prints it all)"
 
 
 def _unfold(value: str) -> Any:

@@ -21,7 +21,10 @@ NUM_FEATURES = 32
 _WIDTH = 64
 _BATCH = 64
 _LEARNING_RATE = 2e-3
-_DROPOUT = 0.5  # of the pooled channels: without it, people not trained on are recognised half as well
+# Of pooled channels, and of whole input channels: over three people left out and three seeds, the latter raised the
+# accuracy on them from 70 to 78 % and lowered their FID from 10.5 to 8.4; without either: 73 % and 11.3.
+_DROPOUT = 0.5
+_INPUT_DROPOUT = 0.3
 _NOISE = 0.1  # of the inputs' standard deviation
 _SHORTEST = 0.5  # of a window, when a random part of it is shown
 _CHANNELS = 2 * NUM_MOVING_JOINTS * 3
@@ -73,7 +76,8 @@ class Recognizer(nn.Module):
 
     def _features(self, inputs: Tensor, mask: Tensor) -> Tensor:
         values = ((inputs - self.mean) / self.std).clamp(-8, 8) * mask[..., None]
-        values = functional.gelu(self.first(values.transpose(1, 2)))
+        values = functional.dropout1d(values.transpose(1, 2), _INPUT_DROPOUT, self.training)
+        values = functional.gelu(self.first(values))
         valid = mask[:, None, ::2]
         values = values * valid
         values = values + functional.gelu(self.second(values)) * valid

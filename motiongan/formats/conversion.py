@@ -20,7 +20,7 @@ from motiongan.formats.grounding import find_floor, level_soles
 from motiongan.formats.joint_maps import JointMap
 from motiongan.formats.labels import Label
 from motiongan.formats.repair import repair
-from motiongan.formats.retarget import fit_betas, retarget
+from motiongan.formats.retarget import body_skeleton, fit_betas, retarget
 from motiongan.formats.skeleton_motion import SkeletonMotion
 from motiongan.formats.source_skeleton import SourceSkeleton, prepare_skeleton
 from motiongan.formats.sources import SourceFile
@@ -243,14 +243,17 @@ def _floor_offset(
 
 def _cut(clip: Clip, item: Item, options: ImportOptions, converted: Converted) -> None:
     """Add the labelled segments of a whole file's clip, checked and resampled, to what it became."""
-    file = item.source.label
+    file, body = item.source.label, _body(options.body)
+    # Another body model's betas mean nothing to this one; its mean skeleton is near enough to tell a flipped leg.
+    is_ours = converted.body_model == body.name
+    rest_joints = body_skeleton(body, clip.betas if is_ours else 0 * clip.betas).rest_joints.numpy()
     for label in item.labels or (Label(file=item.source.name, action=None),):
         start = max(label.motion_start, round(label.start_s * clip.frame_rate))
         stop = clip.num_frames if label.end_s is None else min(clip.num_frames, round(label.end_s * clip.frame_rate))
         if stop - start < 1:
             converted.notices.append(Notice(file, "left out", "the labelled segment holds no frames"))
             continue
-        repaired = repair(clip.crop(start, stop))
+        repaired = repair(clip.crop(start, stop), rest_joints)
         kind = "repaired" if repaired.pieces else "left out"
         converted.notices += [Notice(file, kind, notice) for notice in repaired.notices]
         for piece in repaired.pieces:

@@ -120,6 +120,9 @@ def import_motion(
                 with MotionFile(path) as file:
                     if file.body_model != body_model:
                         summary.notices.append(_dropped_betas(str(path), file.body_model, body_model))
+                    if file.kind != kind:
+                        text = f"{file.kind} motion goes into a file that says {kind}"
+                        summary.notices.append(Notice(str(path), "assumed", text))
                     write((resample(clip, options.frame_rate) for clip in file), file.body_model)
     return summary
 
@@ -202,6 +205,7 @@ def _items(
     def skeleton_of(amc: SourceFile) -> str | None:
         return next((label.skeleton for label in labels.for_file(amc.name, amc.container) if label.skeleton), None)
 
+    found: set[str] = set()
     for source, skeleton in with_skeletons(walk(list(sources)), skeleton_of):
         if source.format in ("csv", "json"):
             continue
@@ -217,6 +221,7 @@ def _items(
             continue
         summary.files += 1
         own = labels.for_file(source.name, source.container)
+        found.update(label.file for label in own)
         if own and all(label.duplicate_of for label in own) and not with_duplicates:
             text = "a copy of another file, by the labels' duplicate_of"
             summary.notices.append(Notice(source.label, "left out", text))
@@ -229,6 +234,8 @@ def _items(
         named = next((label.subject for label in own if label.subject), "")
         kept = tuple(label for label in own if with_duplicates or not label.duplicate_of)
         yield Item(source, skeleton, kept, named or _subject_from_path(source), bool(named))
+    for file in dict.fromkeys(label.file for label in labels.all if label.file not in found):
+        summary.notices.append(Notice(file, "passed over", "labelled, but not in the sources"))
 
 
 def _subject_from_path(source: SourceFile) -> str:

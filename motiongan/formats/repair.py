@@ -57,9 +57,13 @@ class Repaired:
     notices: tuple[str, ...]
 
 
-def repair(clip: Clip) -> Repaired:
+def repair(clip: Clip, rest_joints: Float64[ndarray, "24 3"]) -> Repaired:
     """Mend what can be mended and find the sound pieces.
 
+    rest_joints   (24, 3) of the body, in its rest axes
+
+    A leg whose thigh and shin are turned by 180 degrees about themselves, so that the knee bends backward, is turned
+    back: its joints are where they were.
     Filled in along geodesics from the frames around: frames with NaN and stretches between two jumps up to 0.1 s;
     flipped or broken legs and arms up to 0.25 s; wrists and toes up to 1 s. A single jump of a wrist or of toes is
     spread over 0.1 s. At other jumps and longer gaps the clip is cut; pieces of at least 2 s or half the clip stay.
@@ -88,6 +92,11 @@ def repair(clip: Clip) -> Repaired:
         rotations = _fill(rotations, whole, range(NUM_JOINTS))
         trans = _fill_positions(trans, whole)
         mended.append("spikes of the whole body filled in")
+    for leg in _LEGS:
+        turned_back = _turn_legs_back(rotations, leg, rest_joints, clip.frame_rate)
+        if turned_back is not None:
+            rotations = turned_back
+            mended.append("a leg that was turned about itself turned back")
     for groups, longest, words in (
         ((*_LEGS, *_ARMS), _LONGEST_GAP, "flips or spikes of a limb filled in"),
         (_HEAD, _SPIKE, "spikes of the head filled in"),
@@ -164,6 +173,38 @@ def _short_stretches(jumps: Bool[ndarray, "steps"], longest: float, frame_rate: 
         if stretch != main and stretch.stop - stretch.start <= longest * frame_rate:
             bad[stretch] = True
     return bad
+
+
+def _turn_legs_back(
+    rotations: Tensor, leg: tuple[int, ...], rest_joints: Float64[ndarray, "24 3"], frame_rate: float
+) -> Tensor | None:
+    """The rotations with stretches turned back in which thigh and shin are flipped; None where there is none.
+
+    With half turns A about the thigh and B about the shin: hip' = hip A, knee' = A^-1 knee B; the ankle's own rotation
+    stays, as the solver's did. Kept where the jumps at both ends of the stretch are gone by that.
+    """
+    hip, knee, ankle = leg
+    jumps = np.asarray(_joint_jumps(rotations, frame_rate)[:, [hip, knee]].any(1))
+    if not jumps.any():
+        return None
+    thigh, shin = (
+        torch.from_numpy(np.append(bone / np.linalg.norm(bone), 0.0))  # half a turn about the bone, as a quaternion
+        for bone in (rest_joints[knee] - rest_joints[hip], rest_joints[ankle] - rest_joints[knee])
+    )
+    turned, changed = rotations.clone(), False
+    for stretch in _stretches(jumps):
+        if not _turned_over(turned[stretch], (knee,)).mean() > 0.5:
+            continue
+        trial = turned.clone()
+        trial[stretch, hip] = roma.quat_product(turned[stretch, hip], thigh.expand(stretch.stop - stretch.start, 4))
+        trial[stretch, knee] = roma.quat_product(
+            roma.quat_product(roma.quat_conjugation(thigh).expand_as(trial[stretch, knee]), turned[stretch, knee]),
+            shin.expand_as(trial[stretch, knee]),
+        )
+        around = slice(max(0, stretch.start - 1), min(len(rotations), stretch.stop + 1))
+        if not _joint_jumps(trial[around], frame_rate)[:, [hip, knee]].any():
+            turned, changed = trial, True
+    return turned if changed else None
 
 
 def _bad_stretches(

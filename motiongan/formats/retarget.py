@@ -247,11 +247,13 @@ def _trunk_lines(
 
 def _smallest_turn(start: Float64[ndarray, "3"], end: Float64[ndarray, "3"]) -> Float64[ndarray, "3 3"]:
     """The turn by the smallest angle that brings one direction onto another; none for vectors without length."""
-    axis = np.cross(start, end)
-    sine = np.linalg.norm(axis)
-    angle = np.arctan2(sine, start @ end)
-    vector = axis / sine * angle if sine > _ZERO_LENGTH**2 else np.zeros(3)
-    return roma.rotvec_to_rotmat(torch.from_numpy(vector)).numpy()
+    x, y, z = axis = np.cross(start, end)  # length: sine of the angle, times both lengths
+    lengths = np.linalg.norm(start) * np.linalg.norm(end)
+    if np.linalg.norm(axis) <= _ZERO_LENGTH * lengths:
+        return np.eye(3)
+    # Rodrigues' formula, with (1 - cos) / sin^2 = 1 / (1 + cos): R = 1 + K + K K / (1 + cos).
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]]) / lengths
+    return np.eye(3) + cross + cross @ cross / (1 + start @ end / lengths)
 
 
 def _rotation(vectors: Float64[ndarray, "frames 3"]) -> Float64[ndarray, "frames 3 3"]:

@@ -10,10 +10,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from motiongan.models.blocks import ResidualBlock, TemporalConv, activate, downsample_mask, masked
+from motiongan.models.blocks import ResidualBlock, TemporalConv, activate, downsample_mask, masked, smooth, smoothing_kernel
 
 # Channels per frame from which the last convolution, over five frames, writes the features: it hides the token seams.
 _FINE_WIDTH = 64
+# A light low-pass on what is written: without it the joints jerk twice as much as in the recordings (docs/log.md).
+_SMOOTHING_TAPS = 3
 
 
 @dataclass(frozen=True)

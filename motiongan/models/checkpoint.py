@@ -77,7 +77,7 @@ def save_model(path: str | Path, file: ModelFile, generator_weights: Mapping[str
         "provenance": json.dumps(file.provenance),
     }
     data = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata)
-    write_whole(Path(path), data)
+    write_whole(Path(path), _with_sorted_header(data))
 
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> ModelFile:
@@ -138,6 +138,17 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             f"{path}: model file version {metadata.get('version')}, this motiongan reads up to {VERSION}; update it"
         )
     return metadata
+
+
+def _with_sorted_header(data: bytes) -> bytes:
+    """A safetensors file whose header is sorted: the library's own order of the metadata changes from call to call.
+
+    Equal models are then equal bytes, with one sha256. Layout: 8 bytes length, JSON padded with spaces, tensors.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
 
 
 def file_hash(path: str | Path) -> str:

@@ -1,6 +1,7 @@
 """Change of frame rate that knows rotations: low-pass before decimation, cubic interpolation along geodesics."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import roma
@@ -33,21 +34,20 @@ def resample(clip: Clip, frame_rate: float) -> Clip:
         return replace(clip, frame_rate=float(frame_rate))
     rotations = roma.rotvec_to_unitquat(torch.from_numpy(clip.poses).double())
     trans = torch.from_numpy(clip.trans).double()
-    if frame_rate < clip.frame_rate * (1 - _SAME_RATE):
-        kernel = low_pass_kernel(frame_rate / clip.frame_rate)
-        rotations, trans = smooth_rotations(rotations, kernel), smooth_positions(trans, kernel)
     steps = clip.frame_rate / frame_rate
-    num_frames = int(np.floor((clip.num_frames - 1) / steps + 1e-6)) + 1
-    times = torch.arange(num_frames, dtype=torch.float64) * steps
-    poses = roma.unitquat_to_rotvec(interpolate_rotations(rotations, times))
-    return replace(
-        clip,
-        poses=poses.float().numpy(),
-        trans=interpolate_positions(trans, times).float().numpy(),
-        frame_rate=float(frame_rate),
-    )
+    every = round(steps) if abs(steps - round(steps)) < 1e-9 else 1  # 120 to 30 Hz: each fourth frame is asked for
+    if frame_rate < clip.frame_rate * (1 - _SAME_RATE):
+        kernel = low_pass_kernel(1 / steps)
+        rotations, trans = smooth_rotations(rotations, kernel, every), smooth_positions(trans, kernel, every)
+    if every == 1:
+        num_frames = int(np.floor((clip.num_frames - 1) / steps + 1e-6)) + 1
+        times = torch.arange(num_frames, dtype=torch.float64) * steps
+        rotations, trans = interpolate_rotations(rotations, times), interpolate_positions(trans, times)
+    poses = roma.unitquat_to_rotvec(rotations).float().numpy()
+    return replace(clip, poses=poses, trans=trans.float().numpy(), frame_rate=float(frame_rate))
 
 
+@lru_cache(maxsize=16)
 def low_pass_kernel(ratio: float) -> Float[Tensor, "taps"]:
     """Symmetric FIR low-pass for decimation to `ratio` (< 1) of the rate: an odd number of taps with sum 1.
 
@@ -63,10 +63,11 @@ def low_pass_kernel(ratio: float) -> Float[Tensor, "taps"]:
 
 
 def smooth_rotations(
-    rotations: Float[Tensor, "frames *joints 4"], kernel: Float[Tensor, "taps"]
-) -> Float[Tensor, "frames *joints 4"]:
+    rotations: Float[Tensor, "frames *joints 4"], kernel: Float[Tensor, "taps"], every: int = 1
+) -> Float[Tensor, "kept *joints 4"]:
     """Unit quaternions (xyzw) after a symmetric filter over the frames; zero phase, exact on uniform rotation.
 
+    every   compute only frames 0, every, 2 every, ...
     The components are filtered with continuous signs and normalised: a turn at constant speed about one axis is a
     circle in quaternion space, which a symmetric filter only scales. Beyond its ends the motion continues by point
     reflection on the rotation group, q(-t) = q(0) q(t)^-1 q(0), so that ends neither slow down nor jump.
@@ -77,19 +78,22 @@ def smooth_rotations(
     after = (count - 1 - torch.arange(1, half + 1)).clamp(min=0)
     first, last = rotations[:1], rotations[-1:]
     padded = torch.cat([_reflect(rotations[before], first), rotations, _reflect(rotations[after], last)])
-    smoothed = _convolve(continuous_signs(padded), kernel)
+    smoothed = _convolve(continuous_signs(padded), kernel, every)
     return torch.nn.functional.normalize(smoothed, dim=-1)
 
 
 def smooth_positions(
-    positions: Float[Tensor, "frames *axes"], kernel: Float[Tensor, "taps"]
-) -> Float[Tensor, "frames *axes"]:
-    """Vectors after a symmetric filter over the frames; zero phase, ends continued by point reflection."""
+    positions: Float[Tensor, "frames *axes"], kernel: Float[Tensor, "taps"], every: int = 1
+) -> Float[Tensor, "kept *axes"]:
+    """Vectors after a symmetric filter over the frames; zero phase, ends continued by point reflection.
+
+    every   compute only frames 0, every, 2 every, ...
+    """
     count, half = len(positions), len(kernel) // 2
     before = torch.arange(half, 0, -1).clamp(max=count - 1)
     after = (count - 1 - torch.arange(1, half + 1)).clamp(min=0)
     padded = torch.cat([2 * positions[:1] - positions[before], positions, 2 * positions[-1:] - positions[after]])
-    return _convolve(padded, kernel)
+    return _convolve(padded, kernel, every)
 
 
 def interpolate_rotations(
@@ -165,10 +169,7 @@ def _reflect(rotations: Tensor, centre: Tensor) -> Tensor:
     return roma.quat_product(roma.quat_product(centre, roma.quat_conjugation(rotations)), centre)
 
 
-def _convolve(padded: Tensor, kernel: Tensor) -> Tensor:
-    """Valid convolution with a symmetric kernel along the first axis."""
-    flat = padded.reshape(len(padded), -1)
-    # One matmul per block of frames beats conv1d, which is slow for float64 with many channels.
-    windows = flat.unfold(0, len(kernel), 1)
-    smoothed = (windows @ kernel.to(flat.dtype)).reshape(-1, *padded.shape[1:])
-    return smoothed
+def _convolve(padded: Tensor, kernel: Tensor, every: int) -> Tensor:
+    """Valid convolution with a symmetric kernel along the first axis, of which each `every`-th value is computed."""
+    windows = padded.reshape(len(padded), -1).unfold(0, len(kernel), every)
+    return (windows @ kernel.to(padded.dtype)).reshape(-1, *padded.shape[1:])

@@ -381,7 +381,6 @@ def _write_labels(axes: "Axes", row: _Row, ground: float, high: float, places: n
     axes.text(0.1, top, clip.action or "no label", va="top", fontsize=0.2 * scale, fontweight="bold", color=TRUNK)
     lines = [f"{clip.duration:.1f} s, {row.speed:.1f} m/s", f"from the {row.view.name}"]
     lines += [f"subject {clip.subject}"] if clip.subject else []
-    lines += [f"seed {clip.seed}"] if clip.seed is not None else []
     axes.text(0.1, top - 0.33, "\n".join(lines), fontsize=small, linespacing=1.4, va="top", color=_QUIET)
     for time, place in zip(row.times, places):
         axes.text(place, ground - 0.09, f"{time:.2f} s", ha="center", fontsize=0.8 * small, va="top", color=_QUIET)

@@ -1,0 +1,213 @@
+"""Training steps: both stages, both kinds of network; what changes, what stays, and that it learns something."""
+
+import copy
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from motiongan.models.generator import draw_noise
+from motiongan.motion.windows import WindowSampler
+from motiongan.training.config import TrainConfig
+from motiongan.training.dataset import TrainingData, load_training_data
+from motiongan.training.trainer import Trainer
+
+CPU = torch.device("cpu")
+ONE_STAGE, TWO_STAGES = "autoencoder.steps=0", "autoencoder.steps=4"
+RECURRENT = ("generator.kind=gru", "discriminator.kind=gru")
+
+
+@pytest.fixture(scope="module")
+def data(tiny_data_file, tiny_config) -> TrainingData:
+    return load_training_data(tiny_data_file, tiny_config().data)
+
+
+@pytest.fixture
+def make(data, tiny_config, monkeypatch) -> Callable[..., Trainer]:
+    """Makes a trainer; arguments are overrides of the tests' recipe."""
+    monkeypatch.setattr("motiongan.training.trainer._STATISTICS_BATCHES", 4)
+
+    def make(*overrides: str) -> Trainer:
+        config: TrainConfig = tiny_config(*overrides)
+        sampler = WindowSampler(data.train, data.skeletons(), data.actions, config.data, CPU)
+        return Trainer(config, sampler, len(data.actions), data.mean_skeleton(), data.frame_rate, CPU)
+
+    return make
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+
+
+def changed(before: dict[str, Tensor], module: nn.Module) -> set[str]:
+    return {name for name, parameter in module.named_parameters() if not torch.equal(before[name], parameter)}
+
+
+@pytest.mark.parametrize("kinds", [(), RECURRENT], ids=["conv", "gru"])
+@pytest.mark.parametrize("stages", [ONE_STAGE, TWO_STAGES])
+def test_every_network_learns_in_its_stage_and_only_there(make, stages, kinds):
+    trainer = make(stages, *kinds)
+    autoencoder = trainer.model.autoencoder
+    assert (autoencoder is None) == (stages == ONE_STAGE)
+    start = {name: weights(part) for name, part in (("G", trainer.model.generator), ("D", trainer.discriminator))}
+    if autoencoder is not None:
+        before = weights(autoencoder)
+        for _ in range(4):
+            losses = trainer.step()
+            assert all(math.isfinite(float(value)) for value in losses.values())
+        assert "autoencoder/loss" in losses
+        assert changed(before, autoencoder) == set(before)
+        assert not changed(start["G"], trainer.model.generator)
+        before = weights(autoencoder)
+    for _ in range(4):
+        losses = trainer.step()
+        assert all(math.isfinite(float(value)) for value in losses.values())
+    assert {"generator/loss", "discriminator/loss", "discriminator/penalty"} <= set(losses)
+    assert {name for name in losses if name.startswith("kinematic/")}  # they have ramped in
+    assert changed(start["G"], trainer.model.generator) == set(start["G"])
+    # A constant added to every logit cancels in a relativistic pair.
+    scores = {name for name in start["D"] if name.endswith("score.bias")}
+    assert changed(start["D"], trainer.discriminator) - scores == set(start["D"]) - scores
+    if autoencoder is not None:
+        assert not changed(before, autoencoder)  # frozen once it is trained
+    assert trainer.step_count == trainer.num_steps == (8 if autoencoder else 4)
+
+
+def test_the_average_follows_the_generator_more_and_more_slowly(make):
+    trainer = make(ONE_STAGE)
+    trainer.step()
+    for mean, value in zip(trainer.average.parameters(), trainer.model.generator.parameters(), strict=True):
+        assert torch.equal(mean, value)  # decay 0 at the first step
+    before = weights(trainer.average)
+    trainer.step()  # decay 1 - 1 / 1.2
+    for name, mean in trainer.average.named_parameters():
+        value = dict(trainer.model.generator.named_parameters())[name]
+        torch.testing.assert_close(mean, before[name] + (value - before[name]) / 1.2)
+
+
+def test_kinematic_losses_wait_and_then_ramp_in(make):
+    trainer = make(ONE_STAGE, "training.steps=10", "losses={kinematic_from: 0.2, kinematic_full: 0.4}")
+    seen = [any(name.startswith("kinematic/") for name in trainer.step()) for _ in range(5)]
+    assert seen == [False, False, False, True, True]
+
+
+def test_kinematic_losses_switched_off_leave_the_rest_as_it_was(make):
+    off = [f"losses.kinematic.{name}=0" for name in make(ONE_STAGE).config.losses.kinematic.__dataclass_fields__]
+    without, never = make(ONE_STAGE, *off), make(ONE_STAGE, "losses={kinematic_from: 2.0, kinematic_full: 3.0}")
+    for trainer in (without, never):
+        for _ in range(3):
+            trainer.step()
+    for name, value in weights(without.model).items():
+        assert torch.equal(value, dict(never.model.named_parameters())[name])
+
+
+def test_equal_seeds_train_equally_and_leave_the_global_stream_alone(make):
+    torch.manual_seed(99)
+    expected = torch.rand(1)
+    torch.manual_seed(99)
+    trainers = [make(TWO_STAGES), make(TWO_STAGES), make(TWO_STAGES, "training.seed=1")]
+    for trainer in trainers:
+        for _ in range(6):
+            trainer.step()
+    assert torch.rand(1) == expected
+    first, again, other = (weights(trainer.model) for trainer in trainers)
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    assert not all(torch.equal(value, other[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("split", [2, 4, 6])
+def test_a_state_continues_bit_for_bit_in_either_stage(make, split):
+    whole, parts = make(TWO_STAGES), make(TWO_STAGES)
+    for _ in range(split):
+        parts.step()
+    state = copy.deepcopy(parts.state())
+    resumed = make(TWO_STAGES)
+    resumed.load_state(state)
+    for trainer, steps in ((whole, 8), (resumed, 8 - split)):
+        losses = [trainer.step() for _ in range(steps)]
+    assert_same_state(whole.state(), resumed.state())
+    assert {name: float(value) for name, value in losses[-1].items()}
+
+
+def assert_same_state(first: object, second: object, path: str = "") -> None:
+    if isinstance(first, Tensor):
+        assert torch.equal(first, second), path
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys(), path
+        for key in first:
+            assert_same_state(first[key], second[key], f"{path}/{key}")
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second), path
+        for index, pair in enumerate(zip(first, second, strict=True)):
+            assert_same_state(*pair, f"{path}/{index}")
+    else:
+        assert first == second, path
+
+
+def test_latents_have_unit_variance_for_the_gan(make):
+    trainer = make(TWO_STAGES)
+    for _ in range(4):
+        trainer.step()
+    batch = trainer.sampler.draw(256, generator=torch.Generator().manual_seed(5))
+    latents, mask = trainer._real(batch)
+    torch.testing.assert_close(latents[mask].mean(0), torch.zeros(4), atol=0.15, rtol=0)
+    torch.testing.assert_close(latents[mask].std(0), torch.ones(4), atol=0.15, rtol=0)
+
+
+def test_features_are_normalised_by_the_training_frames(make):
+    trainer = make(ONE_STAGE)
+    batch = trainer.sampler.draw(512, generator=torch.Generator().manual_seed(5))
+    normalised = trainer.model.normalisation.apply(batch.features[batch.mask])
+    assert normalised.mean(0).abs().max() < 0.2
+    moving = trainer.model.normalisation.std > 0.021
+    assert moving.sum() > 60
+    assert (normalised.std(0)[moving] - 1).abs().max() < 0.2
+
+
+def test_the_autoencoder_learns_to_give_back_the_training_windows(make):
+    trainer = make(
+        "autoencoder={steps: 400, batch_size: 16, view_clips: 1, width: 32, latent: 16, kl: 0}",
+        "training.autoencoder_rate=5e-3",
+    )
+    autoencoder, normalisation = trainer.model.autoencoder, trainer.model.normalisation
+    batch = trainer.sampler.draw(64, generator=torch.Generator().manual_seed(5))
+    features = normalisation.apply(batch.features)
+
+    def error() -> float:
+        with torch.no_grad():
+            mean, _, tokens = autoencoder.posterior_of(features, batch.mask)
+            return float((autoencoder.decode_raw(mean, tokens) - features)[batch.mask].square().mean())
+
+    before = error()
+    for _ in range(80):  # the first fifth, before the rate decays
+        trainer.step()
+    assert error() < 0.85 * before
+
+
+@pytest.mark.parametrize("kinds", [(), RECURRENT], ids=["conv", "gru"])
+def test_playing_brings_generated_latents_nearer_to_real_ones(make, kinds):
+    trainer = make(
+        TWO_STAGES,
+        *kinds,
+        "losses={kinematic_from: 2.0, kinematic_full: 3.0}",
+        "training={steps: 100, batch_size: 16, learning_rate: 3e-3}",
+    )
+    for _ in range(4):
+        trainer.step()
+    batch = trainer.sampler.draw(256, generator=torch.Generator().manual_seed(5))
+    latents, mask = trainer._real(batch)
+    real = latents[mask]
+
+    def distance() -> float:
+        """Of the means and of the spreads of the latents' channels."""
+        noise = draw_noise(range(256), latents.shape[1], trainer.config.generator)
+        with torch.no_grad():
+            fake = trainer.model.generator(noise, batch.actions)[mask]
+        return float((fake.mean(0) - real.mean(0)).norm() + (fake.std(0) - real.std(0)).norm())
+
+    before = distance()
+    for _ in range(100):
+        trainer.step()
+    assert distance() < 0.6 * before
