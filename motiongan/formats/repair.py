@@ -62,12 +62,41 @@ def repair(clip: Clip, rest_joints: Float64[ndarray, "24 3"]) -> Repaired:
 
     rest_joints   (24, 3) of the body, in its rest axes
 
+    Up to 0.1 s before a jump at the start (a T-pose that some files begin with) or after one at the end are cut off.
     A leg whose thigh and shin are turned by 180 degrees about themselves, so that the knee bends backward, is turned
     back: its joints are where they were.
     Filled in along geodesics from the frames around: frames with NaN and stretches between two jumps up to 0.1 s;
     flipped or broken legs and arms up to 0.25 s; wrists and toes up to 1 s. A single jump of a wrist or of toes is
     spread over 0.1 s. At other jumps and longer gaps the clip is cut; pieces of at least 2 s or half the clip stay.
     """
+    ends = _sound_ends(clip)
+    if ends == slice(0, clip.num_frames):
+        return _repair_inside(clip, rest_joints)
+    inner = _repair_inside(clip.crop(ends.start, ends.stop), rest_joints)
+    poses, trans = clip.poses.copy(), clip.trans.copy()
+    poses[ends], trans[ends] = inner.clip.poses, inner.clip.trans
+    pieces = tuple(slice(piece.start + ends.start, piece.stop + ends.start) for piece in inner.pieces)
+    notices = (f"a jump within {_SPIKE:g} s of an end: cut off there", *inner.notices)
+    return Repaired(replace(clip, poses=poses, trans=trans), pieces, notices)
+
+
+def _sound_ends(clip: Clip) -> slice:
+    """The clip without the frames between its ends and a jump of body or limb (not of wrists or toes) within 0.1 s."""
+    near = round(_SPIKE * clip.frame_rate)
+    if clip.num_frames < 4 * near or not (np.isfinite(clip.poses).all() and np.isfinite(clip.trans).all()):
+        return slice(0, clip.num_frames)
+    rotations = roma.rotvec_to_unitquat(torch.from_numpy(clip.poses).double())
+    jumps = _joint_jumps(rotations, clip.frame_rate)
+    jumps[:, _TIP_JOINTS] = False
+    steps = jumps.any(1) | _root_jumps(rotations, clip.trans.astype(np.float64), clip.frame_rate)
+    first, last = np.flatnonzero(steps[:near]), np.flatnonzero(steps[-near:])
+    start = int(first[-1]) + 1 if len(first) else 0
+    stop = len(steps) - near + int(last[0]) + 1 if len(last) else clip.num_frames
+    return slice(start, stop)
+
+
+def _repair_inside(clip: Clip, rest_joints: Float64[ndarray, "24 3"]) -> Repaired:
+    """As `repair`, faults near the ends being treated like others."""
     finite = np.isfinite(clip.poses).all((1, 2)) & np.isfinite(clip.trans).all(1)
     if clip.num_frames < 2 or not finite.any():
         pieces = (slice(0, clip.num_frames),) if finite.all() and clip.num_frames else ()

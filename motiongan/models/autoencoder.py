@@ -10,7 +10,15 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from motiongan.models.blocks import ResidualBlock, TemporalConv, activate, downsample_mask, masked, smooth, smoothing_kernel
+from motiongan.models.blocks import (
+    ResidualBlock,
+    TemporalConv,
+    activate,
+    downsample_mask,
+    masked,
+    smooth,
+    smoothing_kernel,
+)
 
 # Channels per frame from which the last convolution, over five frames, writes the features: it hides the token seams.
 _FINE_WIDTH = 64
@@ -86,4 +94,5 @@ class MotionAutoencoder(nn.Module):
         for block in self.decoder:
             hidden = block(hidden, mask)
         fine = masked(activate(self.spread(activate(hidden))), mask)
-        return self.write(fine.unflatten(-1, (self.patch, _FINE_WIDTH)).flatten(1, 2))
+        features = self.write(fine.unflatten(-1, (self.patch, _FINE_WIDTH)).flatten(1, 2))
+        return smooth(features, smoothing_kernel(_SMOOTHING_TAPS).to(features.device))

@@ -91,7 +91,9 @@ def test_a_clip_is_cut_where_a_limb_jumps_for_good() -> None:
 
 def test_the_t_pose_that_some_files_begin_with_is_cut_off() -> None:
     clip = broken(swinging(), "pelvis", slice(0, 1), (0.0, 0.0, 0.0))
-    assert mend(clip).pieces == (slice(0, clip.num_frames),)  # a single frame: filled in from its neighbour
+    assert mend(clip).pieces == (slice(1, clip.num_frames),)
+    clip = broken(swinging(), "left_hip", slice(-2, None), (0.0, 0.0, 3.0))
+    assert mend(clip).pieces == (slice(0, clip.num_frames - 2),)
     clip = broken(swinging(), "pelvis", slice(0, 30), (0.0, 0.0, 0.0))
     assert mend(clip).pieces == (slice(30, clip.num_frames),)
 
