@@ -20,7 +20,8 @@ from motiongan.body.anatomy import centre_of_mass
 from motiongan.body.kinematics import Skeleton, forward_kinematics
 
 GRAVITY = 9.81  # m/s^2
-_ROUNDS = 6
+_ROUNDS = 7
+_SETTLED = 4  # rounds after which the legs reach the ground nearly everywhere
 
 # Tolerances of the least-squares terms: what one standard deviation costs. Pairs: in clips with and without flight,
 # since the forces of walking change more gently than those of a jump.
@@ -35,6 +36,8 @@ _SLACK = 0.003  # metres of reach to spare from which the root is let go again
 # Seconds over which the path of a traveller is evened out before the steps are laid along it.
 _EVEN_TIME = 0.35
 _LEAST_SUPPORT = 0.3  # of gravity: below that much force the centre of pressure says nothing
+
+_PULL = 1.02  # of gravity: the ground cannot pull; a body that would have to be pulled down falls instead
 
 _LEVEL, _HEIGHT = slice(0, 2), slice(2, 3)
 
@@ -62,8 +65,8 @@ def ground(
     root = solver.first_guess(mass_centre)
     for foot in feet:
         foot.choose_places(_even_path(root, frame_rate) if is_travelling else root)
-    for _ in range(_ROUNDS):
-        root = solver.solve(mass_centre, root)
+    for number in range(_ROUNDS):
+        root = solver.solve(mass_centre, root, settled=number >= _SETTLED)
         shift = sum((foot.mass_shift(foot.place(root)) for foot in feet), start=torch.zeros_like(nominal.joints))
         mass_centre = (nominal_mass_centre + centre_of_mass(shift)).numpy()
         solver.limit_reach(root)
@@ -84,6 +87,7 @@ class _RootSolver:
         has_flight = self.airborne.any(1, keepdims=True)
         self.jerk_tolerance = np.where(has_flight, *_JERK_TOLERANCE)
         self.reach_tolerance = np.where(has_flight, *_REACH_TOLERANCE)
+        self.falling = self.airborne[:, 1:-1]  # and, once found, where only a pull could keep the body on the ground
         self.reach_target = [np.zeros_like(foot.places) for foot in feet]
         self.reach_active = [np.zeros_like(foot.down) for foot in feet]
 
@@ -106,9 +110,15 @@ class _RootSolver:
         return root
 
     def solve(
-        self, mass_centre: Float[ndarray, "clips frames 3"], before: Float[ndarray, "clips frames 3"]
+        self, mass_centre: Float[ndarray, "clips frames 3"], before: Float[ndarray, "clips frames 3"], settled: bool
     ) -> Float[ndarray, "clips frames 3"]:
-        """The root's path once the feet have their places; `before` is the last round's."""
+        """The root's path once the feet have their places; `before` is the last round's.
+
+        settled   the legs reach the ground by now, so that what still looks like a pull of the ground is one
+        """
+        if settled:
+            fall = np.diff((mass_centre + before)[..., 2], 2, axis=1) * self.rate**2
+            self.falling = self.falling | (fall < -_PULL * GRAVITY)
         level, height = self._problem(mass_centre, _LEVEL), self._problem(mass_centre, _HEIGHT)
         self._add_balance(level, mass_centre, before)
         for problem, axes in ((level, _LEVEL), (height, _HEIGHT)):
@@ -144,7 +154,8 @@ class _RootSolver:
 
     def _add_flight(self, problem: BandedLeastSquares, mass_centre: ndarray, axes: slice) -> None:
         fall = np.array([0.0, 0.0, -GRAVITY])[axes] / self.rate**2
-        weight = self.airborne[:, 1:-1] * (self.rate**2 / _FLIGHT_TOLERANCE) ** 2
+        falling = self.falling if axes is _HEIGHT else self.airborne[:, 1:-1]
+        weight = falling * (self.rate**2 / _FLIGHT_TOLERANCE) ** 2
         problem.add(DIFFERENCES[2], fall - np.diff(mass_centre[..., axes], 2, axis=1), weight)
 
     def _add_stance(self, problem: BandedLeastSquares, axes: slice) -> None:

@@ -100,6 +100,6 @@ def _read_betas(path: str) -> "np.ndarray":
         betas = np.atleast_2d(np.asarray(betas, dtype=np.float32))[:, :10]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise MotionganError(f"--betas {path}: not an array of betas ({error})") from None
-    if betas.ndim != 2 or betas.shape[1] != 10 or not np.isfinite(betas).all():
+    if betas.ndim != 2 or betas.shape[1] != 10 or not betas.size or not np.isfinite(betas).all():
         raise MotionganError(f"--betas {path}: has shape {betas.shape}, expected (10,) or (shapes, 10), all finite")
     return betas

@@ -80,6 +80,10 @@ class MotionGenerator:
                 raise MotionganError(f"{what} is {number}, expected at least 1")
         if not truncation >= 0:
             raise MotionganError(f"truncation is {truncation}, expected 0 or more")
+        if isinstance(betas, np.ndarray) and (
+            betas.ndim not in (1, 2) or betas.shape[-1] != NUM_BETAS or not betas.size
+        ):
+            raise MotionganError(f"betas has shape {betas.shape}, expected ({NUM_BETAS},) or (shapes, {NUM_BETAS})")
         return self._stream(names, n, seed, frames, betas, truncation, batch)
 
     def _stream(
@@ -127,8 +131,6 @@ class MotionGenerator:
         mean, factor = self.file.betas_mean.cpu(), self.file.betas_factor.cpu()
         if isinstance(betas, np.ndarray):
             table = torch.from_numpy(np.atleast_2d(betas).astype(np.float32))
-            if table.shape[1] != NUM_BETAS:
-                raise MotionganError(f"betas has shape {betas.shape}, expected ({NUM_BETAS},) or (shapes, {NUM_BETAS})")
             return table[[number % len(table) for number in numbers]]
         if betas == "mean":
             return mean.expand(len(seeds), -1)

@@ -94,5 +94,9 @@ class MotionAutoencoder(nn.Module):
         for block in self.decoder:
             hidden = block(hidden, mask)
         fine = masked(activate(self.spread(activate(hidden))), mask)
-        features = self.write(fine.unflatten(-1, (self.patch, _FINE_WIDTH)).flatten(1, 2))
-        return smooth(features, smoothing_kernel(_SMOOTHING_TAPS).to(features.device))
+        fine = fine.unflatten(-1, (self.patch, _FINE_WIDTH)).flatten(1, 2)
+        # Smoothed with zeros beyond the ends, which are cut off last: the end of a clip looks the same whether the
+        # sequence ends there or the mask does.
+        margin = _SMOOTHING_TAPS // 2 + self.write.radius
+        padded = nn.functional.pad(fine, (0, 0, margin, margin))
+        return self.write(smooth(padded, smoothing_kernel(_SMOOTHING_TAPS).to(fine.device)))[:, margin:-margin]

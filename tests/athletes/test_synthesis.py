@@ -59,8 +59,8 @@ def test_feet_that_stand_do_not_slide(sample, body, action):
         planted = grounded[:-3] & grounded[1:-2] & grounded[2:-1] & grounded[3:]
         speed = posed.soles[1:-1, :, :2].diff(dim=0).norm(dim=-1) * rate
         planted_steps += int(planted.sum())
-        assert (speed * planted).max() < 0.06
-        assert (speed * planted).sum() / planted.sum().clamp(min=1) < 0.005
+        assert (speed * planted).max() < 0.02
+        assert (speed * planted).sum() / planted.sum().clamp(min=1) < 0.001
     assert planted_steps > 100
 
 
@@ -91,7 +91,7 @@ def test_in_flight_the_centre_of_mass_falls_freely(sample, action):
         acceleration = centre_of_mass(posed.joints).diff(n=2, dim=0) * RATE**2
         error = (acceleration - torch.tensor([0.0, 0.0, -9.81])).norm(dim=-1)
         frames += int(flying.sum())
-        assert (error * flying).max() < 0.3
+        assert (error * flying).max() < 0.1  # of 9.81 m/s^2
     assert frames >= 3
 
 
@@ -99,7 +99,7 @@ def test_in_flight_the_centre_of_mass_falls_freely(sample, action):
 def test_the_ground_pushes_and_never_pulls(sample, action):
     for _, posed in sample[action]:
         acceleration = _vertical_acceleration(posed)
-        assert acceleration.min() > -13  # free fall, and a little for the differences over the frames of a landing
+        assert acceleration.min() > -10.1  # free fall, and 3 %
         assert acceleration.max() < 50  # five times the body's weight, on landing from a jump
 
 

@@ -1,0 +1,201 @@
+"""`motiongan generate`: the file it makes, what it says, and one line for each mistake with nothing half-written."""
+
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from motiongan.cli.main import main
+from motiongan.models.checkpoint import file_hash
+from motiongan.motion.store import MotionFile, read_clips
+
+
+@pytest.fixture
+def generate(tiny_model, tmp_path, monkeypatch):
+    """Runs `motiongan generate` in an empty folder with the tests' model; returns the exit status."""
+    monkeypatch.chdir(tmp_path)
+
+    def generate(*arguments: str, out: str = "out.h5") -> int:
+        return main(["generate", "--checkpoint", str(tiny_model), "--out", out, *arguments])
+
+    return generate
+
+
+def test_a_file_of_labelled_clips_with_their_provenance(generate, tiny_model, capsys):
+    assert generate("--action", "squat,walk", "-n", "3", "--seed", "5") == 0
+    assert capsys.readouterr().out == f"out.h5: 6 clips of squat, walk by {tiny_model}\n"
+    with MotionFile("out.h5") as file:
+        assert (file.kind, file.body_model, file.frame_rate) == ("generated", "motiongan", 30.0)
+        assert file.attributes["checkpoint"] == file_hash(tiny_model)
+        assert file.attributes["seed"] == 5
+        assert file.attributes["licence"] == "CC0-1.0"
+        assert len(file.attributes["training_data"]) == 64
+        assert '"generator"' in file.attributes["config"]
+        assert file.actions == ("squat", "walk")
+        assert [clip.action for clip in file] == ["squat"] * 3 + ["walk"] * 3
+        assert len({clip.seed for clip in file}) == 6
+
+
+def test_one_clip_of_each_action_is_the_default(generate):
+    assert generate() == 0
+    assert [clip.action for clip in read_clips("out.h5")] == ["walk", "squat", "kick_left", "kick_right"]
+
+
+def test_equal_seeds_make_equal_files_at_a_set_time(generate, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    for name, seed in (("a.h5", "1"), ("b.h5", "1"), ("c.h5", "2")):
+        assert generate("-n", "5", "--seed", seed, out=name) == 0
+    assert Path("a.h5").read_bytes() == Path("b.h5").read_bytes() != Path("c.h5").read_bytes()
+
+
+def test_the_file_is_the_same_whatever_the_batch(generate):
+    """Within 1e-4 (radians, metres)."""
+    for name, batch in (("a.h5", "8"), ("b.h5", "64")):
+        assert generate("-n", "10", "--batch", batch, out=name) == 0
+    for clip, same in zip(read_clips("a.h5"), read_clips("b.h5"), strict=True):
+        np.testing.assert_allclose(clip.poses, same.poses, atol=1e-4)
+        np.testing.assert_allclose(clip.trans, same.trans, atol=1e-4)
+        assert clip.seed == same.seed
+
+
+@pytest.mark.parametrize(("arguments", "frames"), [(["--frames", "7"], 7), (["--seconds", "1.5"], 45), ([], 32)])
+def test_lengths_in_frames_or_seconds(generate, arguments, frames):
+    assert generate("--action", "walk", *arguments) == 0
+    assert read_clips("out.h5")[0].num_frames == frames
+
+
+def test_betas_from_a_file(generate):
+    shapes = np.arange(20, dtype=np.float64).reshape(2, 10) / 20
+    np.save("shapes.npy", shapes)
+    np.savez("shape.npz", betas=np.arange(16.0) / 16)
+    assert generate("--action", "walk", "-n", "3", "--betas", "shapes.npy", out="a.h5") == 0
+    np.testing.assert_allclose([clip.betas for clip in read_clips("a.h5")], shapes[[0, 1, 0]], rtol=1e-6)
+    assert generate("--action", "walk", "--betas", "shape.npz", out="b.h5") == 0
+    np.testing.assert_allclose(read_clips("b.h5")[0].betas, np.arange(10) / 16)
+    assert generate("--action", "walk", "-n", "2", "--betas", "mean", out="c.h5") == 0
+    first, second = read_clips("c.h5")
+    assert np.array_equal(first.betas, second.betas)
+
+
+def test_without_a_checkpoint_the_newest_finished_run_is_taken_and_named(tiny_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    shutil.copytree(tiny_run, "runs/mine")
+    assert main(["generate", "--action", "walk", "--out", "out.h5"]) == 0
+    assert capsys.readouterr().out == "out.h5: 1 clips of walk by runs/mine/model.safetensors\n"
+
+
+MISTAKES: dict[str, tuple[list[str], str]] = {
+    "misspelt action": (["--action", "sqat"], "unknown action `sqat`; did you mean `squat`? known: walk, squat, kick"),
+    "no clips": (["-n", "0"], "-n is 0, expected at least 1"),
+    "negative": (["-n", "-5"], "-n is -5, expected at least 1"),
+    "not a number": (["-n", "many"], "argument -n: invalid int value: 'many'"),
+    "no model": (
+        ["--checkpoint", "none.safetensors"],
+        "none.safetensors: no such model file; `motiongan train` writes",
+    ),
+    "not a model": (["--checkpoint", "text.txt"], "text.txt: not a safetensors file, or cut off"),
+    "two lengths": (["--frames", "9", "--seconds", "1"], "argument --seconds: not allowed with argument --frames"),
+    "no frames": (["--frames", "0"], "frames is 0, expected at least 1"),
+    "no seconds": (["--seconds", "-1"], "--seconds is -1.0, expected more than 0"),
+    "nan seconds": (["--seconds", "nan"], "--seconds is nan, expected more than 0"),
+    "negative seed": (["--seed", "-1"], "--seed is -1, expected 0 or more"),
+    "no batch": (["--batch", "0"], "batch is 0, expected at least 1"),
+    "truncation": (["--truncation", "-1"], "truncation is -1.0, expected 0 or more"),
+    "no betas": (["--betas", "none.npy"], "--betas none.npy: no such file; give random, mean or an .npy/.npz file"),
+    "text betas": (["--betas", "text.txt"], "--betas text.txt: not an array of betas"),
+    "few betas": (["--betas", "few.npy"], "--betas few.npy: has shape (1, 3), expected (10,) or (shapes, 10)"),
+    "nan betas": (
+        ["--betas", "nan.npy"],
+        "--betas nan.npy: has shape (1, 10), expected (10,) or (shapes, 10), all finite",
+    ),
+    "empty betas": (["--betas", "empty.npy"], "--betas empty.npy: not an array of betas"),
+    "cut off betas": (["--betas", "cut.npz"], "--betas cut.npz: not an array of betas"),
+    "device": (["--device", "gpu"], "--device gpu: expected cpu, cuda or cuda:N"),
+    "no folder": (["--out", "none/out.h5"], "none/out.h5: its folder does not exist; make it first"),
+    "a folder": (["--out", "."], ".: is a folder; give a file name"),
+    "exists": (["--out", "there.h5"], "there.h5: exists already; give another name or --force to replace it"),
+}
+
+
+@pytest.mark.parametrize("kind", MISTAKES)
+def test_a_mistake_is_told_in_one_line_and_nothing_is_written(kind, generate, capsys):
+    arguments, message = MISTAKES[kind]
+    Path("text.txt").write_text("not what it should be")
+    Path("there.h5").write_text("mine")
+    Path("empty.npy").touch()
+    np.save("few.npy", np.zeros(3))
+    np.save("nan.npy", np.full(10, np.nan))
+    np.savez("whole.npz", betas=np.zeros((1000, 10)))
+    Path("cut.npz").write_bytes(Path("whole.npz").read_bytes()[:5000])
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    assert generate(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("motiongan: error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_force_replaces_an_existing_file(generate):
+    assert generate("--action", "walk") == 0
+    assert generate("--action", "squat", "--force") == 0
+    assert [clip.action for clip in read_clips("out.h5")] == ["squat"]
+
+
+def test_a_missing_run_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["generate", "--out", "out.h5"]) == 2
+    assert capsys.readouterr().err == (
+        "motiongan: error: runs: no trained model; run `motiongan train` first or give --checkpoint\n"
+    )
+
+
+def test_a_full_disk_is_exit_status_1_in_one_line_and_leaves_nothing(tiny_model, tmp_path):
+    """A limit on the size of files stands for the full disk; the old file of that name stays."""
+    (tmp_path / "out.h5").write_bytes(b"the old one")
+    command = [sys.executable, "-m", "motiongan", "generate", "--checkpoint", str(tiny_model)]
+    done = subprocess.run(
+        [*command, "-n", "200", "--out", "out.h5", "--force"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "motiongan: error: out.h5: file too large\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.h5"]
+    assert (tmp_path / "out.h5").read_bytes() == b"the old one"
+
+
+def test_a_disk_without_space_is_told_as_such(generate, monkeypatch, capsys):
+    from motiongan.motion.output import OutputFile
+
+    real = OutputFile.write
+
+    def no_space(self: OutputFile, data: bytes) -> int:
+        self.error = OSError(28, "No space left on device")
+        return real(self, data)
+
+    monkeypatch.setattr(OutputFile, "write", no_space)
+    assert generate() == 1
+    assert capsys.readouterr().err == "motiongan: error: out.h5: no space left on the disk\n"
+    assert not list(Path().iterdir())
+
+
+def test_generation_loads_no_package_that_it_does_not_need(tiny_model, tmp_path):
+    """Starting takes about as long as `import torch, h5py, numpy`: roma since 1.6 alone would load torch._dynamo."""
+    code = f"""if True:
+        import sys
+        from motiongan.cli.main import main
+        main(["generate", "--checkpoint", {str(tiny_model)!r}, "--out", "out.h5"])
+        heavy = {{"roma", "scipy", "matplotlib", "pydantic", "yaml", "tensorboardX", "torch._dynamo", "sympy"}}
+        sys.exit(", ".join(sorted(heavy & set(sys.modules))) or 0)
+    """
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
