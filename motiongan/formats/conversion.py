@@ -20,7 +20,7 @@ from motiongan.formats.grounding import find_floor, level_soles
 from motiongan.formats.joint_maps import JointMap
 from motiongan.formats.labels import Label
 from motiongan.formats.repair import repair
-from motiongan.formats.retarget import body_skeleton, fit_betas, retarget
+from motiongan.formats.retarget import body_skeleton, find_arm_turns, fit_betas, retarget
 from motiongan.formats.skeleton_motion import SkeletonMotion
 from motiongan.formats.source_skeleton import SourceSkeleton, prepare_skeleton
 from motiongan.formats.sources import SourceFile
@@ -83,11 +83,13 @@ class Calibration:
 
     betas        body shape
     sole_turns   of ankles and toe joints, so that standing feet are level
+    arm_turns    of upper arms and hands, so that elbows bend as hinges and hands rest in line
     floor        height of the floor under the fitted soles, metres; None where the source has no common floor
     """
 
     betas: Float[ndarray, "10"]
     sole_turns: Float64[ndarray, "4 3 3"] | None = None
+    arm_turns: Float64[ndarray, "2 2 3 3"] | None = None
     floor: float | None = None
 
 
@@ -175,15 +177,16 @@ def calibrate(recordings: Sequence[Recording], body: Body) -> Calibration:
         return Calibration(np.zeros(NUM_BETAS, dtype=np.float32))
     betas = fit_betas([recording.skeleton for recording in recordings], body)
     arguments = [(each.motion, each.skeleton, body, betas, each.frame_rate) for each in recordings]
-    sole_turns = level_soles([retarget(*each) for each in arguments], body)
+    raw = [retarget(*each) for each in arguments]
+    sole_turns, arm_turns = level_soles(raw, body), find_arm_turns(raw, body)
     floors = [find_floor(retarget(*each, sole_turns), body) for each in arguments]
     heights = [floor for floor in floors if floor is not None]
     if not heights:
-        return Calibration(betas, sole_turns)
+        return Calibration(betas, sole_turns, arm_turns)
     middle = float(np.median(heights))
     spread = float(np.median(np.abs(np.array(heights) - middle)))
     # Where clips stand at all sorts of heights the source has no common floor.
-    return Calibration(betas, sole_turns, middle if spread < 2 * _FLOOR_TOLERANCE else None)
+    return Calibration(betas, sole_turns, arm_turns, middle if spread < 2 * _FLOOR_TOLERANCE else None)
 
 
 def convert_item(
@@ -203,7 +206,15 @@ def convert_item(
     notices = [Notice(label, "assumed" if "taken" in text else "repaired", text) for text in skeleton.notices]
     if recording.rate_notice:
         notices.append(Notice(label, "assumed", recording.rate_notice))
-    clip = retarget(recording.motion, skeleton, body, calibration.betas, recording.frame_rate, calibration.sole_turns)
+    clip = retarget(
+        recording.motion,
+        skeleton,
+        body,
+        calibration.betas,
+        recording.frame_rate,
+        calibration.sole_turns,
+        calibration.arm_turns,
+    )
     clip = replace(clip, trans=clip.trans - _floor_offset(clip, body, calibration, label, notices))
     converted = Converted(notices=notices, body_model=body.name)
     _cut(clip, item, options, converted)

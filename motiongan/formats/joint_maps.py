@@ -70,15 +70,13 @@ def _table(
 
 
 # Vicon BodyBuilder's skeleton, used by CMU and HDM05. The forearm is two bones, the second of which (wrist) twists.
-# The three bones of the back reach from the pelvis to the neck, so SMPL's spine1, a hand's breadth above the pelvis,
-# lies where upperback starts: it takes both lower bones (positions of 22 clips: 2.3 cm, one bone per joint: 2.8 cm).
+# Its solvers put nearly all of the trunk's bending into the lower back, and cock the neck against the head. So only
+# pelvis, chest and head count, and the joints between share the turn evenly, as vertebrae do.
 _VICON_ASF = _table(
     "CMU/HDM05 ASF",
     {
         "pelvis": "root",
-        "spine1": "lowerback upperback",
         "spine3": "thorax",
-        "neck": "lowerneck",
         "head": "upperneck head",
     },
     {
@@ -101,9 +99,7 @@ _CMU_BVH = _table(
     "CMU BVH",
     {
         "pelvis": "Hips",
-        "spine1": "LowerBack Spine",
         "spine3": "Spine1",
-        "neck": "Neck",
         "head": "Neck1 Head",
     },
     {

@@ -7,20 +7,25 @@ is then left of position goes into the root translation.
 Frames: "rest frame" is SMPL's (Y up, facing +Z, left +X); "world" is the house's (Z up).
 """
 
+import itertools
+import logging
 from collections.abc import Sequence
 
 import numpy as np
 import roma
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from numpy import ndarray
 
+from motiongan.body.anatomy import joint_angles, joint_range_violation
 from motiongan.body.kinematics import Skeleton, forward_kinematics
 from motiongan.body.skeleton import JOINT, JOINT_NAMES, NUM_JOINTS, PARENTS, SOLE_JOINTS
 from motiongan.body.smpl import Body
 from motiongan.formats.skeleton_motion import SkeletonMotion
 from motiongan.formats.source_skeleton import SourceSkeleton, pose_source
 from motiongan.motion.clip import NUM_BETAS, Clip
+
+_log = logging.getLogger(__name__)
 
 # Zero lengths are faults of a conversion, except at the root, where several bones start.
 _ZERO_LENGTH = 1e-6
@@ -48,6 +53,28 @@ _MOST_TRUNK_BEND = 0.5  # rad in one round of bending the trunk onto the source'
 # Of the lengths that `_lengths` gives. Hips, head and toes lie where a solver put them; long bones are measured.
 _LENGTH_WEIGHTS = np.array([0.5, 1.0, 1.0, 0.3, 1.0, 1.0, 0.3, 1.0, 1.0])
 _FEET = list(SOLE_JOINTS)
+_ARMS = tuple(tuple(JOINT[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist")) for side in ("left", "right"))
+# Bones that solvers turn over: (joint, the bone about which, what turns with it).
+_FLIPPED_BONES = tuple(
+    (
+        JOINT[f"{side}_{joint}"],
+        (JOINT[f"{side}_{start}"], JOINT[f"{side}_{end}"]),
+        tuple(JOINT[f"{side}_{each}"] for each in rest),
+    )
+    for side in ("left", "right")
+    for joint, start, end, rest in (
+        ("ankle", "ankle", "foot", ("foot",)),
+        ("elbow", "elbow", "wrist", ("wrist",)),
+        ("wrist", "elbow", "wrist", ()),
+    )
+)
+_ELBOWS = (JOINT["left_elbow"], JOINT["right_elbow"])
+# The T-pose's palms look down and its elbows bend forward: halfway between pronation and supination, 80 to each side.
+_MOST_FOREARM_TWIST = np.radians(110.0)
+_TURNED_OVER = np.radians(30.0)  # out of the range of motion
+_LARGE_STEP = np.radians(20.0)  # in one frame
+_JUMP_COST = 2.0  # seconds: what a radian of a jump costs, in radians out of range times seconds
+_LEAST_BEND = 0.3  # rad of an elbow's bending in the mean, below which its hinge is not looked for
 _ANKLES = (JOINT["left_ankle"], JOINT["right_ankle"])
 
 
@@ -89,10 +116,12 @@ def retarget(
     betas: Float[ndarray, "10"],
     frame_rate: float,
     sole_turns: Float64[ndarray, "4 3 3"] | None = None,
+    arm_turns: Float64[ndarray, "2 2 3 3"] | None = None,
 ) -> Clip:
     """The motion as a clip on the body's skeleton, at the source's frame rate; feet not yet put on the ground.
 
     sole_turns   what `level_soles` found for this person; None = none
+    arm_turns    what `find_arm_turns` found for this person; None = none
     """
     pose = pose_source(motion, skeleton)
     target = body_skeleton(body, betas)
@@ -106,13 +135,13 @@ def retarget(
             continue
         constant = skeleton.rest_rotations[turn].T @ skeleton.to_rest.T @ turns[joint].T
         world[:, joint] = pose.rotations[:, turn] @ constant
-    # Of the chain pelvis - spine - neck a joint without a counterpart turns halfway between its neighbours.
-    for joint in _TRUNK:
-        mapped_child = next((child for child in _TRUNK if child > joint and skeleton.turns[child] >= 0), None)
-        if skeleton.turns[joint] < 0 and mapped_child is not None:
-            world[:, joint] = _halfway(world[:, PARENTS[joint]], world[:, mapped_child])
+    _share_turns(world, skeleton.turns)
+    _turn_flips_back(world, skeleton, turns, frame_rate)
     if sole_turns is not None:
         world[:, _FEET] = world[:, _FEET] @ sole_turns
+    if arm_turns is not None:
+        for (shoulder, _, wrist), constants in zip(_ARMS, arm_turns):
+            world[:, [shoulder, wrist]] = world[:, [shoulder, wrist]] @ constants
     _bend_trunk(world, rest, pose.joints, skeleton.landmarks)
     parents = np.array(PARENTS)
     local = world.copy()
@@ -129,6 +158,39 @@ def retarget(
         frame_rate=frame_rate,
         betas=betas,
     )
+
+
+def find_arm_turns(clips: Sequence[Clip], body: Body) -> Float64[ndarray, "2 2 3 3"]:
+    """Constant turns of one person's upper arm and hand, (side, joint), in the joints' own axes.
+
+    How the upper arm is turned about its length is arbitrary in a foreign skeleton. It is rolled until its elbow's
+    hinge is SMPL's, which bends the forearm straight forward in the T-pose (towards +Z): the forearm's mean direction
+    across the upper arm, weighted by the bend, shows where it bends to.
+    Solvers rest each person's hand at another angle sideways of the forearm (up to 45 degrees); the mean is set to 0.
+    """
+    turns = np.tile(np.eye(3), (2, 2, 1, 1))
+    for side, (shoulder, elbow, wrist) in enumerate(_ARMS):
+        bends, sideways = [np.zeros((0, 2))], [np.zeros(0)]
+        for clip in clips:
+            rest = body_skeleton(body, clip.betas).rest_joints.numpy()
+            local = roma.rotvec_to_rotmat(torch.from_numpy(clip.poses).double())
+            upper_arm = _direction(rest, shoulder, elbow)
+            forearm = local[:, elbow].numpy() @ _direction(rest, elbow, wrist)
+            forward = np.array([0.0, 0.0, 1.0]) - upper_arm[2] * upper_arm
+            forward /= np.linalg.norm(forward)
+            # Components across the upper arm: forward, and a quarter turn about it further on.
+            bends.append(np.stack([forearm @ forward, forearm @ np.cross(upper_arm, forward)], -1))
+            sideways.append(joint_angles(local)[:, wrist, 1].numpy())
+        across, angles = np.concatenate(bends), np.concatenate(sideways)
+        if not len(angles):
+            continue
+        weights = np.linalg.norm(across, axis=-1, keepdims=True)
+        x, y = (weights * across).sum(0) / max(float(weights.sum()), 1e-12)
+        if np.hypot(x, y) > np.sin(_LEAST_BEND):
+            turns[side, 0] = _rotation(np.arctan2(y, x) * upper_arm)
+        angle = np.arctan2(np.sin(angles).mean(), np.cos(angles).mean())
+        turns[side, 1] = _rotation(np.array([0.0, -angle, 0.0]))
+    return turns
 
 
 def body_skeleton(body: Body, betas: Float[ndarray, "10"]) -> Skeleton:
@@ -178,6 +240,86 @@ def align_rest_poses(skeleton: SourceSkeleton, rest_joints: Float64[ndarray, "24
         for plane in (_HORIZONTAL,) if is_foot else (_FRONTAL, np.ones(3)):
             turns[joint] = _smallest_turn(turns[joint] @ bone * plane, wanted * plane) @ turns[joint]
     return turns
+
+
+def _share_turns(world: Float64[ndarray, "frames 24 3 3"], turns: Int64[ndarray, "24"]) -> None:
+    """Let joints of pelvis - spine - neck - head without a counterpart, in place, share the turn around them evenly."""
+    chain = (JOINT["pelvis"], *_TRUNK)
+    mapped = [place for place, joint in enumerate(chain) if place == 0 or turns[joint] >= 0]
+    for start, stop in itertools.pairwise(mapped):
+        for place in range(start + 1, stop):
+            fraction = (place - start) / (stop - start)
+            world[:, chain[place]] = _between(world[:, chain[start]], world[:, chain[stop]], fraction)
+
+
+def _turn_flips_back(
+    world: Float64[ndarray, "frames 24 3 3"],
+    skeleton: SourceSkeleton,
+    turns: Float64[ndarray, "24 3 3"],
+    frame_rate: float,
+) -> None:
+    """Undo, in place, half turns of feet, forearms and hands about their own length; positions stay.
+
+    Solvers that see few markers of a foot or a forearm at times take the upside-down solution, for some frames or for
+    a whole file. Of the two readings of each frame (as it is, or half a turn on) the cheapest sequence is taken, by
+    the Viterbi algorithm: radians out of the joint's range cost per second, radians of a jump cost at each step. So
+    the reading changes where the source itself jumps.
+    """
+    for joint, (start, end), followers in _FLIPPED_BONES:
+        first, last = skeleton.starts[start], skeleton.starts[end]
+        if first < 0 or last < 0 or skeleton.turns[joint] < 0 or not len(world):
+            continue
+        bone = turns[joint] @ (skeleton.rest_joints[last] - skeleton.rest_joints[first])
+        length = np.linalg.norm(bone)
+        if length < _ZERO_LENGTH:
+            continue
+        flip = 2 * np.outer(bone, bone) / length**2 - np.eye(3)
+        local = world[:, PARENTS[joint]].swapaxes(-1, -2) @ world[:, joint]
+        readings = np.stack([local, local @ flip])
+        cost = np.stack([_turned_over(reading, joint) for reading in readings], -1)
+        if not (cost[:, 0] > 0).any():
+            continue
+        stay, change = (_steps(local[:-1], reading[1:]) for reading in readings)
+        flipped = _cheapest_readings(cost / frame_rate, _JUMP_COST * stay, _JUMP_COST * change)
+        if flipped.any():
+            for follower in (joint, *followers):
+                world[flipped, follower] = world[flipped, follower] @ flip
+            seconds = flipped.sum() / frame_rate
+            name = JOINT_NAMES[joint].replace("_", " ")
+            _log.warning(f"half a turn of the {name} about its own length undone in {seconds:.1f} s")
+
+
+def _turned_over(local: Float64[ndarray, "frames 3 3"], joint: int) -> Float64[ndarray, "frames"]:
+    """Radians by which a joint is turned further than a bad recording of a sound joint would be."""
+    rotations = torch.eye(3, dtype=torch.float64).repeat(len(local), NUM_JOINTS, 1, 1)
+    rotations[:, joint] = torch.from_numpy(local)
+    if joint in _ELBOWS:
+        twist = joint_angles(rotations)[:, joint, 0].abs()
+        return np.asarray((twist - _MOST_FOREARM_TWIST).clamp(min=0).numpy())
+    return np.asarray((joint_range_violation(rotations)[:, joint] - _TURNED_OVER).clamp(min=0).numpy())
+
+
+def _steps(first: Float64[ndarray, "steps 3 3"], second: Float64[ndarray, "steps 3 3"]) -> Float64[ndarray, "steps"]:
+    """Radians of a step between frames beyond what a fast limb turns."""
+    angles = roma.rotmat_geodesic_distance(torch.from_numpy(first), torch.from_numpy(second)).numpy()
+    return np.asarray(np.maximum(angles - _LARGE_STEP, 0.0))
+
+
+def _cheapest_readings(
+    cost: Float64[ndarray, "frames 2"], stay: Float64[ndarray, "steps"], change: Float64[ndarray, "steps"]
+) -> Bool[ndarray, "frames"]:
+    """Which of two readings each frame takes on the cheapest path; `change` is the cost of a step between the two."""
+    before, origins = cost[0], np.zeros((len(cost), 2), dtype=np.int64)
+    for frame in range(1, len(cost)):
+        # rows: reading before, columns: reading now
+        total = before[:, None] + np.array([[stay[frame - 1], change[frame - 1]], [change[frame - 1], stay[frame - 1]]])
+        origins[frame] = total.argmin(0)
+        before = total.min(0) + cost[frame]
+    path = np.zeros(len(cost), dtype=np.int64)
+    path[-1] = before.argmin()
+    for frame in range(len(cost) - 1, 0, -1):
+        path[frame - 1] = origins[frame, path[frame]]
+    return path == 1
 
 
 def _bend_trunk(
@@ -256,13 +398,21 @@ def _smallest_turn(start: Float64[ndarray, "3"], end: Float64[ndarray, "3"]) -> 
     return np.eye(3) + cross + cross @ cross / (1 + start @ end / lengths)
 
 
-def _rotation(vectors: Float64[ndarray, "frames 3"]) -> Float64[ndarray, "frames 3 3"]:
-    return roma.rotvec_to_rotmat(torch.from_numpy(vectors)).numpy()
+def _direction(rest: Float64[ndarray, "24 3"], start: int, end: int) -> Float64[ndarray, "3"]:
+    bone = rest[end] - rest[start]
+    return np.asarray(bone / np.linalg.norm(bone))
 
 
-def _halfway(first: Float64[ndarray, "frames 3 3"], second: Float64[ndarray, "frames 3 3"]) -> ndarray:
-    halves = roma.rotvec_to_rotmat(roma.rotmat_to_rotvec(torch.from_numpy(first.swapaxes(-1, -2) @ second)) / 2)
-    return first @ halves.numpy()
+def _rotation(vectors: Float64[ndarray, "*frames 3"]) -> Float64[ndarray, "*frames 3 3"]:
+    return np.asarray(roma.rotvec_to_rotmat(torch.from_numpy(vectors)).numpy())
+
+
+def _between(
+    first: Float64[ndarray, "frames 3 3"], second: Float64[ndarray, "frames 3 3"], fraction: float
+) -> Float64[ndarray, "frames 3 3"]:
+    """The rotation at a fraction of the way from the first to the second."""
+    turn = roma.rotmat_to_rotvec(torch.from_numpy(first.swapaxes(-1, -2) @ second)) * fraction
+    return np.asarray(first @ roma.rotvec_to_rotmat(turn).numpy())
 
 
 def _lengths(joints: Float64[ndarray, "joints 3"], index: Int64[ndarray, "24"]) -> Float64[ndarray, "lengths"]:

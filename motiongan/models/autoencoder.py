@@ -20,17 +20,17 @@ from motiongan.models.blocks import (
     smoothing_kernel,
 )
 
-# Channels per frame from which the last convolution, over five frames, writes the features: it hides the token seams.
+# Channels per frame from which the features are written, and the low-pass over them: noise of a few millimetres from
+# frame to frame jerks more than all real motion (docs/log.md), and tokens must not show their seams.
 _FINE_WIDTH = 64
-# A light low-pass on what is written: without it the joints jerk twice as much as in the recordings (docs/log.md).
-_SMOOTHING_TAPS = 3
+_SMOOTHING_TAPS = 7
 
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
     """The space the GAN works in."""
 
-    steps: int = 4000  # training steps before the GAN; 0 = none, the generator makes motion features itself
+    steps: int = 3000  # training steps before the GAN; 0 = none, the generator makes motion features itself
     batch_size: int = 32
     view_clips: int = 32  # clips of each batch whose joint positions and velocities are compared
     width: int = 192  # channels
@@ -53,7 +53,7 @@ class MotionAutoencoder(nn.Module):
         self.unpack = TemporalConv(config.latent, width)
         self.decoder = nn.ModuleList(ResidualBlock(width, normalise=True) for _ in range(config.blocks))
         self.spread = nn.Linear(width, config.patch * _FINE_WIDTH)
-        self.write = TemporalConv(_FINE_WIDTH, num_features, kernel=5)
+        self.write = nn.Linear(_FINE_WIDTH, num_features)
         # Mean and standard deviation of the latents of the training windows, measured after training.
         self.mean: Tensor
         self.std: Tensor
@@ -95,8 +95,7 @@ class MotionAutoencoder(nn.Module):
             hidden = block(hidden, mask)
         fine = masked(activate(self.spread(activate(hidden))), mask)
         fine = fine.unflatten(-1, (self.patch, _FINE_WIDTH)).flatten(1, 2)
-        # Smoothed with zeros beyond the ends, which are cut off last: the end of a clip looks the same whether the
-        # sequence ends there or the mask does.
-        margin = _SMOOTHING_TAPS // 2 + self.write.radius
+        # Smoothed with zeros beyond the ends, as a mask leaves them: a clip ends the same way inside a longer window.
+        margin = _SMOOTHING_TAPS // 2
         padded = nn.functional.pad(fine, (0, 0, margin, margin))
-        return self.write(smooth(padded, smoothing_kernel(_SMOOTHING_TAPS).to(fine.device)))[:, margin:-margin]
+        return self.write(smooth(padded, smoothing_kernel(_SMOOTHING_TAPS).to(fine.device))[:, margin:-margin])

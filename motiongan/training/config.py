@@ -29,7 +29,7 @@ class LossConfig:
 class TrainingConfig:
     """Steps, optimiser, and what is written when."""
 
-    steps: int = 20000  # GAN steps
+    steps: int = 8000  # GAN steps
     batch_size: int = 64
     learning_rate: float = 2e-4  # of both networks, Adam with betas (0, 0.99), cosine decay to a tenth
     autoencoder_rate: float = 1e-3  # of the autoencoder, Adam with betas (0.9, 0.99), cosine decay to zero
@@ -37,7 +37,7 @@ class TrainingConfig:
     seed: int = 0
     checkpoint_every: int = 500  # steps between checkpoints
     keep_checkpoints: int = 2  # the newest ones stay
-    snapshot_every: int = 2500  # GAN steps between contact sheets
+    snapshot_every: int = 2000  # GAN steps between contact sheets
     log_every: int = 50  # steps between lines of log.jsonl
     bf16: bool = True  # on CUDA: generator and decoder in bfloat16; penalties and kinematics stay float32
 

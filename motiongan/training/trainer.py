@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from motiongan.body.anatomy import centre_of_mass
 from motiongan.body.kinematics import Skeleton
 from motiongan.losses.adversarial import ADVERSARIAL_LOSSES, gradient_penalty
-from motiongan.losses.kinematic import jerk, kinematic_losses
+from motiongan.losses.kinematic import floating_loss, ground_clearance, jerk, kinematic_losses
 from motiongan.models.augment import augment
 from motiongan.models.blocks import masked
 from motiongan.models.discriminator import DISCRIMINATORS
@@ -23,6 +24,7 @@ from motiongan.training.ema import averaged_copy, ema_decay, update_average
 # Frames drawn to measure normalisation and the jerk of real motion, in batches of 64 windows.
 _STATISTICS_BATCHES = 32
 _JERK_QUANTILE = 0.999
+_HANGING = 0.02  # metres, mean over an action's frames: recordings of flight and falls stay far below
 
 
 class Trainer:
@@ -52,7 +54,7 @@ class Trainer:
             self.discriminator = DISCRIMINATORS[config.discriminator.kind](
                 config.discriminator, num_actions, channels
             ).to(device)
-        self._measure_data()
+        self._measure_data(num_actions)
         self.average = averaged_copy(self.model.generator)
         self.autoencoder_step_count = 0
         self.gan_step_count = 0
@@ -111,13 +113,17 @@ class Trainer:
             wanted = self.view_normalisation.apply(self._view(batch.features[some]))
         seen = self.view_normalisation.apply(self._view(self.model.normalisation.invert(decoded[some])))
         view = _mean_where(nn.functional.smooth_l1_loss(seen, wanted, reduction="none"), frames[some])
+        # The error's change from frame to frame: noise that the eye sees as trembling long before it costs in position.
+        steady = frames[some, 1:] & frames[some, :-1]
+        trembling = _mean_where((seen - wanted).diff(dim=1).square(), steady)
         divergence = _mean_where(0.5 * (mean.square() + log_variance.exp() - 1 - log_variance), valid)
-        loss = reconstruction + 2 * view + config.autoencoder.kl * divergence
+        loss = reconstruction + 2 * view + 2 * trembling + config.autoencoder.kl * divergence
         _update(self.autoencoder_optimizer, loss, autoencoder.parameters())
         return {
             "autoencoder/loss": loss.detach(),
             "autoencoder/features": reconstruction.detach(),
             "autoencoder/view": view.detach(),
+            "autoencoder/trembling": trembling.detach(),
             "autoencoder/kl": divergence.detach(),
         }
 
@@ -155,7 +161,7 @@ class Trainer:
         fake_again = self.discriminator(*self._augment(fake, mask), batch.actions)
         self.discriminator.requires_grad_(True)
         generator_loss = self.generator_loss(real_logits.detach(), fake_again)
-        kinematic, terms = self._kinematic(sequence, mask, batch.mask)
+        kinematic, terms = self._kinematic(sequence, mask, batch)
         generator_norm = _update(
             self.generator_optimizer, generator_loss + kinematic, self.model.generator.parameters()
         )
@@ -184,7 +190,7 @@ class Trainer:
             return sequence
         return self.view_normalisation.apply(self._view(self.model.features(sequence)))
 
-    def _kinematic(self, sequence: Tensor, mask: Tensor, frames: Tensor) -> tuple[Tensor | float, dict[str, Tensor]]:
+    def _kinematic(self, sequence: Tensor, mask: Tensor, batch: Batch) -> tuple[Tensor | float, dict[str, Tensor]]:
         """Weighted sum of the kinematic losses, ramped in, and its terms; some clips of the batch stand for all."""
         losses, count = self.config.losses, self.config.losses.kinematic_clips
         share = self.gan_step_count / self.config.training.steps
@@ -198,30 +204,42 @@ class Trainer:
             motion.joints,
             motion.soles,
             motion.contacts,
-            frames[:count],
+            batch.mask[:count],
             frame_rate=self.frame_rate,
             jerk_limit=self.jerk_limit,
             weights=losses.kinematic,
+            grounded=self.grounded[batch.actions[:count]],
         )
         return ramp * losses.kinematic.total(terms), terms
 
     # -- data statistics -----------------------------------------------------------------------------------------
 
-    def _measure_data(self) -> None:
-        """Normalisation of features and view, and the jerk that real motion shows, from random windows."""
+    def _measure_data(self, num_actions: int) -> None:
+        """Normalisation of features and view, the jerk that real motion shows, and which actions need only the ground.
+
+        From random windows. An action whose recordings hang in the air without falling has a support that we do not
+        see (climbing, stairs): the losses of floating and flight leave it out.
+        """
         random = torch.Generator().manual_seed(self.config.training.seed)
         batches = [self.sampler.draw(64, generator=random) for _ in range(_STATISTICS_BATCHES)]
         frames = torch.cat([batch.features[batch.mask] for batch in batches])
         statistics = Normalisation.of(frames)
         self.model.feature_mean, self.model.feature_std = statistics.mean, statistics.std
         views, jerks = [], []
+        air: dict[int, list[Tensor]] = {action: [] for action in range(num_actions)}
         for batch in batches:
             motion = self._decode(batch.features)
+            clearance, mass_centre = ground_clearance(motion.joints, motion.soles), centre_of_mass(motion.joints)
+            for action in batch.actions.unique().tolist():
+                rows = batch.actions == action
+                air[action].append(floating_loss(mass_centre[rows], clearance[rows], batch.mask[rows], self.frame_rate))
             views.append(motion_view(motion, self.frame_rate)[batch.mask])
             valid = batch.mask[:, 3:]
             jerks.append(jerk(motion.joints, self.frame_rate)[valid])
         self.view_normalisation = Normalisation.of(torch.cat(views), floor=0.02)
-        # numpy's quantile: torch's stops at 2^24 values.
+        hanging = [torch.stack(heights).mean() if heights else torch.zeros(()) for heights in air.values()]
+        self.grounded = (torch.stack([height.cpu() for height in hanging]) < _HANGING).float().to(self.device)
+        # Sorted by hand: torch's quantile stops at 2^24 values.
         limit = torch.cat(jerks).cpu().sort(dim=0).values
         self.jerk_limit = limit[int(_JERK_QUANTILE * (len(limit) - 1))].to(self.device)
 
