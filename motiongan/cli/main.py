@@ -12,9 +12,11 @@ import importlib
 import keyword
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from motiongan import __version__
@@ -30,6 +32,7 @@ _PIPE_CLOSED = 141
 
 def run() -> NoReturn:
     """Console entry point: run the command line and exit with its status."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(main())
 
 
@@ -165,6 +168,11 @@ def _overview() -> str:
             "motiongan COMMAND --help tells a command's options; motiongan --version the version.",
         ]
     )
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """End by way of an exception, so that half-written files are removed."""
+    sys.exit(128 + number)
 
 
 def _is_disk_full(error: BaseException) -> bool:

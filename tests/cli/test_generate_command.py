@@ -2,8 +2,10 @@
 
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +173,23 @@ def test_a_full_disk_is_exit_status_1_in_one_line_and_leaves_nothing(tiny_model,
     assert done.stderr == "motiongan: error: out.h5: file too large\n"
     assert [path.name for path in tmp_path.iterdir()] == ["out.h5"]
     assert (tmp_path / "out.h5").read_bytes() == b"the old one"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupted_run_leaves_nothing(tiny_model, tmp_path, number):
+    command = [sys.executable, "-m", "motiongan", "generate", "--checkpoint", str(tiny_model)]
+    command += ["-n", "1000000", "--out", "out.h5"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.iterdir()):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        error = process.communicate(timeout=60)[1]
+    assert process.returncode == 128 + number
+    assert "Traceback" not in error
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_disk_without_space_is_told_as_such(generate, monkeypatch, capsys):

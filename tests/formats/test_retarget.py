@@ -16,7 +16,7 @@ from motiongan.errors import MotionganError
 from motiongan.formats.fit import measure_fit
 from motiongan.formats.grounding import find_floor, level_soles
 from motiongan.formats.joint_maps import JOINT_MAPS, match_joints, read_joint_map
-from motiongan.formats.retarget import body_skeleton, fit_betas, retarget
+from motiongan.formats.retarget import body_skeleton, find_arm_turns, fit_betas, retarget
 from motiongan.formats.source_skeleton import pose_source, prepare_skeleton
 from motiongan.motion.clip import Clip
 
@@ -201,3 +201,67 @@ def test_a_users_own_table_is_read_and_misspellings_are_answered(tmp_path: Path)
     path.write_text('{"pelvis": "a"}')
     with pytest.raises(MotionganError, match=r"map.yaml: the table lacks left_hip"):
         read_joint_map(path)
+
+
+def test_an_elbow_whose_hinge_is_rolled_comes_out_bending_forward_only(body: Body) -> None:
+    """Upper arms rolled by 40 degrees about their length, and elbows rolled back by as much; hands aside by 30."""
+    rest = body_skeleton(body, BETAS).rest_joints.numpy()
+    bend = np.linspace(0.2, 1.8, 30)
+    wanted = np.zeros((30, 24, 3), dtype=np.float32)
+    rolled = wanted.copy()
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        shoulder, elbow, wrist = (JOINT[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist"))
+        along = rest[elbow] - rest[shoulder]
+        roll = rotation(along / np.linalg.norm(along), 40 * sign)
+        wanted[:, elbow, 1] = -sign * bend
+        hinge = roma.rotvec_to_rotmat(torch.from_numpy(wanted[:, elbow]).double()).numpy()
+        rolled[:, shoulder] = roma.rotmat_to_rotvec(torch.from_numpy(roll)).numpy()
+        rolled[:, elbow] = roma.rotmat_to_rotvec(torch.from_numpy(roll.T @ hinge)).numpy()
+        rolled[:, wrist, 1] = np.radians(30)
+    turns = find_arm_turns([Clip(rolled, np.zeros((30, 3), np.float32), 30.0, betas=BETAS)], body)
+    for constants, name in zip(turns, ("left", "right")):
+        upper_arm = roma.rotvec_to_rotmat(torch.from_numpy(rolled[0, JOINT[f"{name}_shoulder"]]).double()).numpy()
+        left_over = roma.rotmat_to_rotvec(torch.from_numpy(upper_arm @ constants[0])).norm()
+        assert float(left_over) < np.radians(5)  # the rest pose's own bend of the elbow shows a little
+        np.testing.assert_allclose(constants[1], rotation([0, 1, 0], -30), atol=1e-4)
+
+
+def test_joints_of_the_back_without_a_counterpart_share_its_bending(body: Body) -> None:
+    poses, trans = moving_poses()
+    poses[:] = 0.0
+    poses[:, 0, 0] = np.pi / 2
+    poses[:, JOINT["spine1"], 0] = np.radians(30)
+    poses[:, JOINT["spine2"], 0] = np.radians(30)
+    poses[:, JOINT["spine3"], 0] = np.radians(30)
+    motion = foreign_motion(body, BETAS, poses, trans, rest_turns=spread_rest())
+    own = JOINT_MAPS["Mixamo"]
+    chest_only = {joint: names for joint, names in own.joints.items() if joint not in ("spine1", "spine2", "neck")}
+    skeleton = prepare_skeleton(motion, "made up", replace(own, joints=chest_only))
+    clip = retarget(motion, skeleton, body, BETAS, 60.0)
+    assert distance(clip.poses, poses).max() < 1e-3
+
+
+def test_a_foot_and_a_forearm_turned_over_by_the_solver_are_turned_back(
+    body: Body, caplog: pytest.LogCaptureFixture
+) -> None:
+    poses, trans = moving_poses()
+    poses[:, [JOINT["right_ankle"], JOINT["left_elbow"], JOINT["left_wrist"], JOINT["right_foot"]]] *= 0.2
+    motion = foreign_motion(body, BETAS, poses, trans, rest_turns=spread_rest())
+    rotations = motion.rotations.copy()
+    rest = body_skeleton(body, BETAS).rest_joints.numpy()
+    spread = spread_rest()
+    for joint, child, frames in (
+        ("right_ankle", "right_foot", slice(0, 40)),
+        ("left_elbow", "left_wrist", slice(12, 30)),
+    ):
+        first, second = JOINT[joint], JOINT[child]
+        bone = spread[first].T @ (rest[second] - rest[first])
+        flip = rotation(bone / np.linalg.norm(bone), 180)
+        rotations[frames, first] = rotations[frames, first] @ flip
+        rotations[frames, second] = flip @ rotations[frames, second] @ flip
+    skeleton = prepare_skeleton(motion, "made up")
+    turned_over = replace(motion, rotations=rotations)
+    clip, sound = (retarget(each, skeleton, body, BETAS, 60.0) for each in (turned_over, motion))
+    assert distance(clip.poses, sound.poses).max() < 1e-3
+    assert "half a turn of the right ankle" in caplog.text
+    assert "half a turn of the left elbow" in caplog.text
