@@ -67,11 +67,12 @@ JOINT_RANGES: dict[str, JointRange] = {
     # reach 130 (Watanabe in the tables of Norkin and White: 118-134).
     "left_shoulder": JointRange("x", x=(-135, 110), y=(-145, 75), z=(-115, 105)),
     # Elbow, AAOS: flexion 150 (left: -y), with soft muscle 160; the rest pose is bent by 6, hyperextension 10.
-    # Forearm, AAOS: pronation 80, supination 80; the T-pose's palms look down, which is pronation (supination: -x).
+    # Forearm, AAOS: pronation 80, supination 80, each +30. In the T-pose the elbow's crease looks ahead and the palm
+    # down, halfway between the two (supination: -x).
     # Side to side it does not bend, but arm and forearm meet at an angle (carrying angle, up to 15; rest pose 5).
-    "left_elbow": JointRange("x", x=(-150, 60), y=(-160, 16), z=(-20, 20)),
+    "left_elbow": JointRange("x", x=(-110, 110), y=(-160, 16), z=(-20, 20)),
     # Wrist, AAOS: flexion 80 (left: -z), extension 70, radial 20 (-y), ulnar 30, each +10; the twist is the forearm's.
-    "left_wrist": JointRange("x", x=(-110, 60), y=(-35, 45), z=(-90, 85), in_child=True),
+    "left_wrist": JointRange("x", x=(-90, 90), y=(-35, 45), z=(-90, 85), in_child=True),
 }
 # The pelvis is free, and the hands' own joints stand for the fingers, which we do not model.
 _FREE = ("pelvis", "left_hand", "right_hand")

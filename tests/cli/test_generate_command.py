@@ -179,7 +179,14 @@ def test_a_full_disk_is_exit_status_1_in_one_line_and_leaves_nothing(tiny_model,
 def test_an_interrupted_run_leaves_nothing(tiny_model, tmp_path, number):
     command = [sys.executable, "-m", "motiongan", "generate", "--checkpoint", str(tiny_model)]
     command += ["-n", "1000000", "--out", "out.h5"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+    )
+    try:
         deadline = time.monotonic() + 60
         while not list(tmp_path.iterdir()):
             assert process.poll() is None
@@ -187,6 +194,8 @@ def test_an_interrupted_run_leaves_nothing(tiny_model, tmp_path, number):
             time.sleep(0.02)
         process.send_signal(number)
         error = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
     assert process.returncode == 128 + number
     assert "Traceback" not in error
     assert not list(tmp_path.iterdir())

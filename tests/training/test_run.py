@@ -328,14 +328,17 @@ def test_the_command_saves_and_tells_how_to_go_on(tmp_path, tiny_data_file, numb
     folder = tmp_path / "run"
     overrides = [part for override in [*TINY, "training.steps=100000"] for part in ("--set", override)]
     command = [sys.executable, "-m", "motiongan", "train", "--data", str(tiny_data_file), "--out", str(folder)]
-    with subprocess.Popen([*command, *overrides], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen([*command, *overrides], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
         deadline = time.monotonic() + 60
         while not (folder / "model.safetensors").exists():
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 128 + number
     last = out.splitlines()[-1]
     assert "state saved in" in last
