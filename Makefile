@@ -10,7 +10,9 @@
 
 PYTHON ?= python3
 VENV := .venv
-PIP_INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check -c constraints.txt
+# The constraints hold for the build backend's own environment too: newer pips read the second name there.
+PIP_INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+  $(VENV)/bin/python -m pip install --disable-pip-version-check
 
 .PHONY: demo test lint clean
 

@@ -4,7 +4,6 @@ Every part of motiongan declares a small frozen dataclass beside itself; this mo
 """
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
@@ -12,7 +11,7 @@ from typing import Any, TypeVar, get_origin, get_type_hints
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from motiongan.errors import MotionganError
+from motiongan.errors import MotionganError, did_you_mean, meant
 
 C = TypeVar("C")
 _PACKAGE = Path(__file__).resolve().parent
@@ -135,10 +134,9 @@ def _put(values: dict[str, Any], places: dict[str, str], schema: type, key: str,
         if name not in known:
             every = list(_known_keys(schema))
             # A key given without its group is nearest by its last name, a misspelt one in full.
-            near = [k for k in every if len(names) == 1 and k.endswith(f".{key}")]
-            near = near or difflib.get_close_matches(key, every, 1)
-            near = near or [k for k in every if k.endswith(f".{names[-1]}")]
-            hint = f"; did you mean {' or '.join(f'`{k}`' for k in near)}?" if near else f"; known: {', '.join(every)}"
+            same_name = meant(k for k in every if k.endswith(f".{names[-1]}"))
+            hint = (same_name if len(names) == 1 else "") or did_you_mean(key, every) or same_name
+            hint = hint or f"; known: {', '.join(every)}"
             raise MotionganError(f"{place}: unknown option `{key}`{hint}")
         node = known[name]
         if dataclasses.is_dataclass(node) and depth == len(names) - 1:

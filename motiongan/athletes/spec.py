@@ -1,6 +1,5 @@
 """The athletes' specification (data/athletes.yaml): what it may say, typed and checked."""
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +11,7 @@ from numpy import ndarray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from motiongan.config import shipped
-from motiongan.errors import MotionganError
+from motiongan.errors import MotionganError, did_you_mean
 
 SPEC_FILE = "data/athletes.yaml"
 FORMAT = "motiongan.athletes"
@@ -106,7 +105,7 @@ class Action(_Strict):
         known = [*ANGLES, *LIMB_ANGLES]
         for name, curve in curves.items():
             if name not in known:
-                raise ValueError(f"unknown angle `{name}`{_nearest(name, known)}")
+                raise ValueError(f"unknown angle `{name}`{did_you_mean(name, known)}")
             if isinstance(curve, dict):
                 if len(curve) < 2:
                     raise ValueError(f"curve `{name}` needs at least two points, or a plain number")
@@ -163,11 +162,11 @@ class Spec(_Strict):
         known = [*MIDLINE_ANGLES, *LIMB_ANGLES]
         for name in self.style:
             if name not in known:
-                raise ValueError(f"style: unknown angle `{name}`{_nearest(name, known)}")
+                raise ValueError(f"style: unknown angle `{name}`{did_you_mean(name, known)}")
         for name, action in self.actions.items():
             for source in action.sources:
                 if source not in self.sources:
-                    raise ValueError(f"actions.{name}: unknown source `{source}`{_nearest(source, self.sources)}")
+                    raise ValueError(f"actions.{name}: unknown source `{source}`{did_you_mean(source, self.sources)}")
         return self
 
 
@@ -232,8 +231,3 @@ def _periodic_curve(curve: float | dict[float, float]) -> ndarray:
     frequency = np.fft.rfftfreq(CURVE_SAMPLES, d=1 / CURVE_SAMPLES)
     gaussian = np.exp(-0.5 * (2 * np.pi * frequency * _ROUNDING) ** 2)
     return np.fft.irfft(np.fft.rfft(samples) * gaussian, n=CURVE_SAMPLES)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean `{near[0]}`?" if near else ""

@@ -1,5 +1,7 @@
 """Forward kinematics on the SMPL tree: local rotations + skeleton + root translation -> world positions."""
 
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -89,13 +91,13 @@ def forward_kinematics(
     rest_soles = _batch_last(skeleton.rest_soles, batch)
     root = rest_joints[:1] + _batch_last(trans[..., None, :], batch)
     world, position = [local[:1]], [root]  # one entry per depth of the tree
-    for joints, parents, rows in _DEPTHS:
+    depths, from_depths, feet = _indices(rotations.device)
+    for joints, parents, rows in depths:
         turned = world[-1][rows]
         offset = rest_joints[joints] - rest_joints[parents]
         world.append((turned[:, :, :, None] * local[joints][:, None]).sum(2))
         position.append(position[-1][rows] + _rotate(turned, offset))
-    rotation, placed = torch.cat(world)[_FROM_DEPTHS], torch.cat(position)[_FROM_DEPTHS]
-    feet = list(SOLE_JOINTS)
+    rotation, placed = torch.cat(world)[from_depths], torch.cat(position)[from_depths]
     soles = placed[feet] + _rotate(rotation[feet], rest_soles - rest_joints[feet])
 
     def batch_first(values: Tensor) -> Tensor:
@@ -118,7 +120,19 @@ def _depths() -> tuple[list[tuple[list[int], list[int], list[int]]], list[int]]:
     return depths, [order.index(joint) for joint in range(NUM_JOINTS)]
 
 
-_DEPTHS, _FROM_DEPTHS = _depths()
+@functools.cache
+def _indices(device: torch.device) -> tuple[list[tuple[Tensor, Tensor, Tensor]], Tensor, Tensor]:
+    """`_depths` and the sole points' joints as tensors: a list as index is copied to the device anew each time."""
+
+    def index(numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers, device=device)
+
+    depths, order = _depths()
+    return (
+        [(index(joints), index(parents), index(rows)) for joints, parents, rows in depths],
+        index(order),
+        index(SOLE_JOINTS),
+    )
 
 
 def _batch_last(points: Float[Tensor, "*batch points 3"], batch: torch.Size) -> Float[Tensor, "points 3 all"]:

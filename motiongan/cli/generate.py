@@ -1,7 +1,7 @@
 """Generate labelled clips from a trained model."""
 
 import argparse
-import sys
+import math
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from motiongan.errors import MotionganError
 
 if TYPE_CHECKING:
     import numpy as np
-    import torch
+
+_SHOWN_FROM = 200  # clips; fewer are there before a bar is read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,65 +38,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Generate into a motion file, with progress on stderr."""
-    from tqdm import tqdm
-
+    from motiongan.cli.device import parse_device
+    from motiongan.cli.progress import clip_progress
     from motiongan.generation.generate import load_generator, newest_model
     from motiongan.motion.actions import select_actions
     from motiongan.motion.store import MotionWriter, check_output
 
     if args.n < 1:
         raise MotionganError(f"-n is {args.n}, expected at least 1")
-    if args.seed < 0:
-        raise MotionganError(f"--seed is {args.seed}, expected 0 or more")
+    if not 0 <= args.seed < 2**63:
+        raise MotionganError(f"--seed is {args.seed}, expected 0 or more, below 2^63")
+    if args.seconds is not None and not 0 < args.seconds < math.inf:
+        raise MotionganError(f"--seconds is {args.seconds}, expected more than 0")
     check_output(args.out, force=args.force)
     path = Path(args.checkpoint) if args.checkpoint else newest_model()
-    generator = load_generator(path, _device(args.device))
+    generator = load_generator(path, parse_device(args.device))
     frames = args.frames
     if args.seconds is not None:
-        if not args.seconds > 0:
-            raise MotionganError(f"--seconds is {args.seconds}, expected more than 0")
         frames = max(1, round(args.seconds * generator.frame_rate))
     betas = args.betas if args.betas in ("random", "mean") else _read_betas(args.betas)
     actions = select_actions(args.action, generator.actions, str(path))
     clips = generator.stream(
         actions, args.n, args.seed, frames=frames, betas=betas, truncation=args.truncation, batch=args.batch
     )
-    with MotionWriter(
+    total = args.n * len(actions)
+    writer = MotionWriter(
         args.out,
         frame_rate=generator.frame_rate,
         kind="generated",
         body_model=generator.body_model,
-        licence=str(generator.file.provenance["licence"]),
+        licence=generator.licence,
         actions=actions,
         provenance=generator.provenance(args.seed),
         force=args.force,
-    ) as writer:
-        total = args.n * len(actions)
-        for clip in tqdm(clips, total=total, unit="clip", disable=total < 2000 or not sys.stderr.isatty()):
+    )
+    with writer, clip_progress(clips, total, shown_from=_SHOWN_FROM) as shown:
+        for clip in shown:
             writer.write(clip)
     print(f"{args.out}: {total} clips of {', '.join(actions)} by {path}")
     return 0
 
 
-def _device(name: str) -> "torch.device":
-    import torch
-
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise MotionganError(f"--device {name}: expected cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise MotionganError(f"--device {name}: no CUDA device here; use --device cpu")
-    if device.type == "cpu":
-        # At these sizes a second thread brings a tenth, and costs tenfold where the machine is busy; with one, the
-        # last bits do not depend on the number of cores either.
-        torch.set_num_threads(1)
-    return device
-
-
 def _read_betas(path: str) -> "np.ndarray":
     import numpy as np
 
+    if Path(path).is_dir():
+        raise MotionganError(f"--betas {path}: is a folder; give random, mean or an .npy/.npz file")
     if not Path(path).is_file():
         raise MotionganError(f"--betas {path}: no such file; give random, mean or an .npy/.npz file")
     try:

@@ -6,7 +6,6 @@ docstring is its help. Only the chosen verb is imported: `motiongan --version` l
 
 import argparse
 import ast
-import difflib
 import errno
 import importlib
 import keyword
@@ -14,13 +13,13 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 from motiongan import __version__
-from motiongan.errors import MotionganError
+from motiongan.errors import MotionganError, did_you_mean
 
 # Verbs in the order of the work; a verb not named here is listed after them.
 _ORDER = ("import", "sample-data", "train", "generate", "preview", "info")
@@ -80,12 +79,6 @@ def find_verbs() -> dict[str, str]:
             verbs[path.stem.rstrip("_").replace("_", "-")] = summary
     rank = {verb: index for index, verb in enumerate(_ORDER)}
     return dict(sorted(verbs.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])))
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` with the nearest known word, or an empty string where none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 class _UsageError(MotionganError):

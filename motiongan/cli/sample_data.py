@@ -1,7 +1,6 @@
 """Make a motion file of made-up athletes, for trying the tool; not for training estimators."""
 
 import argparse
-import sys
 
 from motiongan.errors import MotionganError
 
@@ -21,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Synthesise the clips into a motion file of kind `sample`, with progress on stderr."""
     import torch
-    from tqdm import tqdm
 
     from motiongan.athletes.spec import load_spec
     from motiongan.athletes.synthesis import LICENCE, synthesize
     from motiongan.body.smpl import load_body
+    from motiongan.cli.progress import clip_progress
     from motiongan.motion.actions import select_actions
     from motiongan.motion.store import MotionWriter, check_output
 
@@ -51,7 +50,8 @@ def execute(args: argparse.Namespace) -> int:
         frame_rate=args.frame_rate,
         actions=actions,
     )
-    with MotionWriter(
+    total = args.clips_per_action * len(actions)
+    writer = MotionWriter(
         args.out,
         frame_rate=args.frame_rate,
         kind="sample",
@@ -60,9 +60,9 @@ def execute(args: argparse.Namespace) -> int:
         actions=actions,
         provenance={"seed": args.seed},
         force=args.force,
-    ) as writer:
-        total = args.clips_per_action * len(actions)
-        for clip in tqdm(clips, total=total, unit="clip", disable=not sys.stderr.isatty()):
+    )
+    with writer, clip_progress(clips, total) as shown:
+        for clip in shown:
             writer.write(clip)
     subjects = min(args.subjects, args.clips_per_action)
     print(f"{args.out}: {total} clips of {subjects} made-up athletes: {', '.join(actions)}")

@@ -35,6 +35,7 @@ def execute(args: argparse.Namespace) -> int:
     import yaml
 
     from motiongan.config import config_to_dict, load_config
+    from motiongan.motion.store import MotionFile
     from motiongan.training.config import TrainConfig
 
     folder = _resumed_folder(args.out) if args.resume else Path(args.out or _new_name())
@@ -46,6 +47,8 @@ def execute(args: argparse.Namespace) -> int:
         config = read_run_config(folder)
     else:
         config = load_config(TrainConfig, args.config, args.set)
+    with MotionFile(args.data):  # a wrong name is told before the recipe, and by --dry-run too
+        pass
     print(yaml.safe_dump(config_to_dict(config), sort_keys=False).rstrip())
     if args.dry_run:
         return 0
@@ -53,20 +56,16 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace, config: "TrainConfig", folder: Path) -> int:
-    import torch
     from tqdm import tqdm
 
+    from motiongan.cli.device import parse_device
     from motiongan.training.dataset import load_training_data
     from motiongan.training.run import Stopped, train
 
-    device = _device(args.device)
-    if device.type == "cpu":
-        torch.set_num_threads(1)  # measured: at these sizes a second thread costs more than it brings
+    device = parse_device(args.device, with_auto=True)
     data = load_training_data(args.data, config.data, args.body)
-    if not args.resume:
-        if folder.exists() and any(not entry.name.endswith(".part") for entry in folder.iterdir()):
-            raise MotionganError(f"{folder}: exists already; give another --out, or --resume to go on with it")
-        folder.mkdir(parents=True, exist_ok=True)
+    if not args.resume and folder.exists() and any(not entry.name.endswith(".part") for entry in folder.iterdir()):
+        raise MotionganError(f"{folder}: exists already; give another --out, or --resume to go on with it")
     _describe(data, folder, device)
     total = config.autoencoder.steps + config.training.steps
     with tqdm(total=total, unit="step", dynamic_ncols=True, mininterval=1.0) as bar:
@@ -84,7 +83,7 @@ def _train(args: argparse.Namespace, config: "TrainConfig", folder: Path) -> int
                 device,
                 resume=args.resume,
                 on_step=on_step,
-                on_snapshot=lambda path, step: _snapshot(path, step, device),
+                on_snapshot=_snapshot,
             )
         except Stopped as stopped:
             bar.close()
@@ -106,12 +105,12 @@ def _postfix(means: dict[str, float]) -> str:
     return ", ".join([*parts, f"{means['clips_per_second']:.0f} clips/s"])
 
 
-def _snapshot(model: Path, step: int, device: "torch.device") -> np.ndarray:
+def _snapshot(model: Path, step: int) -> np.ndarray:
     """A contact sheet with two clips of every action, beside the run, and as a picture for TensorBoard."""
     from motiongan.generation.generate import load_generator
     from motiongan.rendering.stick_figure import contact_sheet_image, save_contact_sheet
 
-    generator = load_generator(model, device)
+    generator = load_generator(model)  # on the CPU, where it is drawn
     clips = generator.generate("all", n=2, batch=min(64, 2 * len(generator.actions)))
     folder = model.parent / "snapshots"
     folder.mkdir(exist_ok=True)
@@ -128,20 +127,6 @@ def _describe(data: "TrainingData", folder: Path, device: "torch.device") -> Non
     print("  " + ", ".join(f"{action} {len(each)}" for action, each in seconds.items()))
     print(f"held out: {len(data.held_out)} clips of {', '.join(data.held_out_subjects) or 'nobody'}")
     print(f"run: {folder} on {device}", flush=True)
-
-
-def _device(name: str) -> "torch.device":
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise MotionganError(f"--device {name}: expected auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise MotionganError(f"--device {name}: no CUDA device here; use --device cpu")
-    return device
 
 
 def _new_name() -> str:

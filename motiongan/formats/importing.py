@@ -13,6 +13,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +23,12 @@ from motiongan.errors import MotionganError
 from motiongan.formats.conversion import Converted, ConvertedPart, ImportOptions, Item, Notice, convert_part
 from motiongan.formats.grounding import find_floor
 from motiongan.formats.labels import Labels, find_labels, merge_labels, read_labels
+from motiongan.formats.repair import repair
+from motiongan.formats.retarget import body_skeleton
 from motiongan.formats.sources import SourceFile, walk, with_skeletons
 from motiongan.motion.clip import NUM_BETAS, Clip
 from motiongan.motion.resample import resample
-from motiongan.motion.store import MotionFile, MotionWriter, check_output
+from motiongan.motion.store import GENERATED_PROVENANCE, MotionFile, MotionWriter, check_output
 
 _HELD_BYTES = 256 * 2**20  # of files in memory that wait for a worker
 _JOB_BYTES = 8 * 2**20  # of files in one job: small enough that two workers end together
@@ -92,14 +95,16 @@ def import_motion(
                 raise MotionganError(_nothing_imported(sources, summary, first))
         kind, body_model = _kind_and_body(first, motion_files, target.name)
         summary.body_model = body_model
-        licences = dict.fromkeys(label.licence for label in table.all if label.licence)
         with MotionWriter(
             out,
             frame_rate=options.frame_rate,
             kind=kind,
             body_model=body_model,
-            licence="; ".join(licences),
-            provenance={"imported_from": ", ".join(map(str, sources))},
+            licence=_licence(table, motion_files),
+            provenance={
+                **(_merged_provenance(motion_files) if kind == "generated" else {}),
+                "imported_from": ", ".join(map(str, sources)),
+            },
             force=force,
         ) as writer:
 
@@ -123,7 +128,11 @@ def import_motion(
                     if file.kind != kind:
                         text = f"{file.kind} motion goes into a file that says {kind}"
                         summary.notices.append(Notice(str(path), "assumed", text))
-                    write((resample(clip, options.frame_rate) for clip in file), file.body_model)
+                    rest = target if target.name == file.body_model else None
+                    pieces = (piece for clip in file for piece in _sound_pieces(clip, str(path), rest, summary))
+                    write((resample(piece, options.frame_rate) for piece in pieces), file.body_model)
+            if not summary.clips:
+                raise MotionganError(_nothing_imported(sources, summary, first))
     return summary
 
 
@@ -136,6 +145,46 @@ def _up_to_frames(converted: Iterator[Converted], num_frames: int) -> list[Conve
         if num_frames <= 0:
             break
     return taken
+
+
+def _sound_pieces(clip: Clip, source: str, body: Body | None, summary: ImportSummary) -> Iterator[Clip]:
+    """A motion file's clip, mended or cut where frames are lost, as those of other sources are; with notices.
+
+    body   whose betas the clip carries; None = another's, the default body's mean skeleton will do
+    """
+    if clip.num_frames and clip.is_finite:
+        yield clip
+        return
+    if not np.isfinite(clip.betas).all():
+        clip = replace(clip, betas=np.zeros(NUM_BETAS, dtype=np.float32))
+        summary.notices.append(Notice(source, "repaired", "betas with NaN or infinity: set to 0"))
+    betas = clip.betas if body is not None else 0 * clip.betas
+    repaired = repair(clip, body_skeleton(body or load_body(), betas).rest_joints.numpy())
+    kind = "repaired" if repaired.pieces else "left out"
+    notices = repaired.notices if clip.num_frames else ("a clip without frames",)
+    summary.notices += [Notice(source, kind, notice) for notice in notices]
+    for piece in repaired.pieces:
+        yield repaired.clip.crop(piece.start, piece.stop)
+
+
+def _licence(labels: Labels, motion_files: Sequence[Path]) -> str:
+    """The licences of labels and motion files, each once."""
+    licences = [label.licence for label in labels.all]
+    for path in motion_files:
+        with MotionFile(path) as file:
+            licences += str(file.attributes.get("licence", "")).split("; ")
+    return "; ".join(dict.fromkeys(filter(None, licences)))
+
+
+def _merged_provenance(motion_files: Sequence[Path]) -> dict[str, Any]:
+    """What generated files say of their making; where they differ, all that they say, one after another."""
+    merged: dict[str, list[Any]] = {}
+    for path in motion_files:
+        with MotionFile(path) as file:
+            for name in GENERATED_PROVENANCE:
+                merged.setdefault(name, []).append(file.attributes.get(name, "unknown"))
+    distinct = {name: list(dict.fromkeys(values)) for name, values in merged.items()}
+    return {name: vs[0] if len(vs) == 1 else "; ".join(map(str, vs)) for name, vs in distinct.items()}
 
 
 def _with_mean_betas(clip: Clip, body: Body | None) -> Clip:

@@ -4,7 +4,6 @@ The table is chosen by the names in the file. Names are compared without their c
 "Character1_") and without regard to case.
 """
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from motiongan.body.skeleton import JOINT_NAMES
-from motiongan.errors import MotionganError
+from motiongan.errors import MotionganError, did_you_mean
 
 # The hands' own joints stay at rest, so no table names them.
 MAPPED_JOINTS: tuple[str, ...] = tuple(name for name in JOINT_NAMES if not name.endswith("_hand"))
@@ -275,9 +274,8 @@ def read_joint_map(path: str | Path) -> JointMap:
     joints: dict[str, tuple[str, ...]] = {}
     for joint, value in content.items():
         if joint not in MAPPED_JOINTS:
-            near = difflib.get_close_matches(str(joint), MAPPED_JOINTS, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"SMPL's are {', '.join(MAPPED_JOINTS)}"
-            raise MotionganError(f"{path}: unknown SMPL joint `{joint}`; {hint}")
+            hint = did_you_mean(str(joint), MAPPED_JOINTS) or f"; SMPL's are {', '.join(MAPPED_JOINTS)}"
+            raise MotionganError(f"{path}: unknown SMPL joint `{joint}`{hint}")
         sources = [value] if isinstance(value, str) else value
         if not isinstance(sources, list) or not sources or not all(isinstance(name, str) for name in sources):
             raise MotionganError(f"{path}: `{joint}` needs the name of a source joint, or a list of names")

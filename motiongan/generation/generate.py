@@ -3,21 +3,23 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from motiongan.errors import MotionganError
-from motiongan.models.checkpoint import file_hash, load_model, read_metadata
+from motiongan.errors import MotionganError, did_you_mean
+from motiongan.models.checkpoint import MODEL_NAME, file_hash, load_model, read_metadata
 from motiongan.models.generator import draw_noise
 from motiongan.motion.actions import select_actions
+from motiongan.motion.check import MAX_BETA
 from motiongan.motion.clip import NUM_BETAS, Clip
 from motiongan.motion.features import decode
 
-MODEL_NAME = "model.safetensors"
 DEFAULT_BATCH = 64
+_MAX_FRAMES = 100_000  # of one clip: nearly an hour, and what memory holds
+_MAX_TRUNCATION = 10.0
 
 
 class MotionGenerator:
@@ -37,6 +39,11 @@ class MotionGenerator:
         """Whose betas the clips carry: "motiongan", "smpl", "smplh" or "smplx"."""
         return str(self.file.provenance["body_model"])
 
+    @property
+    def licence(self) -> str:
+        """The licence of the training data, which generated motion carries along."""
+        return str(self.file.provenance["licence"])
+
     def generate(
         self,
         action: str | Sequence[str] = "all",
@@ -44,7 +51,7 @@ class MotionGenerator:
         seed: int = 0,
         *,
         frames: int | None = None,
-        betas: Literal["random", "mean"] | np.ndarray = "random",
+        betas: str | np.ndarray = "random",
         truncation: float = 1.0,
         batch: int = DEFAULT_BATCH,
     ) -> list[Clip]:
@@ -58,7 +65,7 @@ class MotionGenerator:
         seed: int = 0,
         *,
         frames: int | None = None,
-        betas: Literal["random", "mean"] | np.ndarray = "random",
+        betas: str | np.ndarray = "random",
         truncation: float = 1.0,
         batch: int = DEFAULT_BATCH,
     ) -> Iterator[Clip]:
@@ -78,12 +85,13 @@ class MotionGenerator:
         for what, number in (("-n", n), ("frames", frames), ("batch", batch)):
             if number < 1:
                 raise MotionganError(f"{what} is {number}, expected at least 1")
-        if not truncation >= 0:
-            raise MotionganError(f"truncation is {truncation}, expected 0 or more")
-        if isinstance(betas, np.ndarray) and (
-            betas.ndim not in (1, 2) or betas.shape[-1] != NUM_BETAS or not betas.size
-        ):
-            raise MotionganError(f"betas has shape {betas.shape}, expected ({NUM_BETAS},) or (shapes, {NUM_BETAS})")
+        if frames > _MAX_FRAMES:
+            raise MotionganError(f"frames is {frames}, expected at most {_MAX_FRAMES}")
+        if not 0 <= seed < 2**63:
+            raise MotionganError(f"seed is {seed}, expected 0 to 2^63 - 1")
+        if not 0 <= truncation <= _MAX_TRUNCATION:
+            raise MotionganError(f"truncation is {truncation}, expected 0 to {_MAX_TRUNCATION:g}")
+        _check_betas(betas)
         return self._stream(names, n, seed, frames, betas, truncation, batch)
 
     def _stream(
@@ -92,7 +100,7 @@ class MotionGenerator:
         n: int,
         seed: int,
         frames: int,
-        betas: Literal["random", "mean"] | np.ndarray,
+        betas: str | np.ndarray,
         truncation: float,
         batch: int,
     ) -> Iterator[Clip]:
@@ -127,7 +135,7 @@ class MotionGenerator:
         motion = decode(features, self.file.bones.skeleton(betas.to(self.device)), self.frame_rate)
         return motion.poses.cpu().numpy(), motion.trans.cpu().numpy()
 
-    def _betas(self, betas: Literal["random", "mean"] | np.ndarray, seeds: Sequence[int], numbers: range) -> Tensor:
+    def _betas(self, betas: str | np.ndarray, seeds: Sequence[int], numbers: range) -> Tensor:
         mean, factor = self.file.betas_mean.cpu(), self.file.betas_factor.cpu()
         if isinstance(betas, np.ndarray):
             table = torch.from_numpy(np.atleast_2d(betas).astype(np.float32))
@@ -155,6 +163,19 @@ class MotionGenerator:
 def load_generator(path: str | Path, device: torch.device | str = "cpu") -> MotionGenerator:
     """The model of a file, ready to generate. Raises MotionganError where the file is missing or damaged."""
     return MotionGenerator(path, device)
+
+
+def _check_betas(betas: str | np.ndarray) -> None:
+    if isinstance(betas, str):
+        if betas not in ("random", "mean"):
+            hint = did_you_mean(betas, ("random", "mean")) or "; expected random, mean or an array"
+            raise MotionganError(f"unknown betas `{betas}`{hint}")
+    elif betas.ndim not in (1, 2) or betas.shape[-1] != NUM_BETAS or not betas.size:
+        raise MotionganError(f"betas has shape {betas.shape}, expected ({NUM_BETAS},) or (shapes, {NUM_BETAS})")
+    elif not np.abs(betas).max() <= MAX_BETA:  # NaN too
+        raise MotionganError(
+            f"betas reach {np.abs(betas).max():.3g}, expected within {MAX_BETA:.0f} standard deviations"
+        )
 
 
 def clip_seed(seed: int, number: int) -> int:

@@ -23,6 +23,7 @@ from motiongan.models.autoencoder import AutoencoderConfig
 from motiongan.models.generator import GeneratorConfig
 from motiongan.models.motion_model import MotionModel
 
+MODEL_NAME = "model.safetensors"  # of the model file in its run folder
 FORMAT = "motiongan.model"
 VERSION = 1
 
@@ -124,8 +125,10 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
+    if path.is_dir():
+        raise MotionganError(f"{path}: is a folder; give the model file in it ({MODEL_NAME})")
     if not path.is_file():
-        raise MotionganError(f"{path}: no such model file; `motiongan train` writes model.safetensors")
+        raise MotionganError(f"{path}: no such model file; `motiongan train` writes {MODEL_NAME}")
     try:
         with safe_open(path, "pt") as archive:
             metadata = dict(archive.metadata() or {})

@@ -132,21 +132,25 @@ class GRUGenerator(nn.Module):
         width = config.width
         self.time = TimeFeatures(width, width, config.frequencies, 0.5 / window, 0.5)
         self.drive = nn.Linear(config.drive, width)
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.start = nn.Linear(width, config.blocks * 2 * width)
-        self.gru = nn.GRU(width, 2 * width, num_layers=config.blocks, batch_first=True)
-        self.norm = nn.LayerNorm(2 * width, elementwise_affine=False)
+        self.gru = nn.GRU(2 * width, 2 * width, num_layers=config.blocks, batch_first=True)
+        self.state_norm = nn.LayerNorm(2 * width, elementwise_affine=False)
         self.modulation = nn.Linear(width, 4 * width)
-        self.out = nn.Sequential(nn.Linear(2 * width, width), nn.LeakyReLU(0.2), nn.Linear(width, channels))
+        self.out = nn.Sequential(nn.Linear(4 * width, width), nn.LeakyReLU(0.2), nn.Linear(width, channels))
 
     def forward(self, noise: Noise, actions: Int64[Tensor, "batch"]) -> Float[Tensor, "batch steps channels"]:
-        style = self.style(noise.latent, actions)
+        # Style and clock enter at unit variance and reach the output past the recurrence too: left small, they are
+        # drowned by the GRU's own dynamics, and all clips of an action become one (docs/log.md).
+        style = self.norm(self.style(noise.latent, actions))
         steps = noise.drive.shape[1]
         clock = noise.latent[:, :1] * self.window + torch.arange(steps, device=style.device) + 0.5
-        inputs = self.time(clock, style) + self.drive(noise.drive) + style[:, None]
+        moving = self.norm(self.time(clock, style) + self.drive(noise.drive))
+        inputs = torch.cat([moving, style[:, None].expand_as(moving)], dim=-1)
         first = torch.tanh(self.start(style)).unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()
         hidden, _ = self.gru(inputs, first)
         scale, shift = self.modulation(style)[:, None].chunk(2, dim=-1)
-        return self.out(self.norm(hidden) * (1 + scale) + shift)
+        return self.out(torch.cat([self.state_norm(hidden) * (1 + scale) + shift, inputs], dim=-1))
 
 
 GENERATORS: dict[str, type[ConvGenerator] | type[GRUGenerator]] = {"conv": ConvGenerator, "gru": GRUGenerator}

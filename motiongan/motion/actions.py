@@ -1,10 +1,9 @@
 """The action vocabulary: names <-> indices, nearest names for a misspelt one, left/right counterparts."""
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-from motiongan.errors import MotionganError
+from motiongan.errors import MotionganError, did_you_mean
 
 
 def select_actions(wanted: str | Iterable[str], known: Sequence[str], place: str = "") -> list[str]:
@@ -17,10 +16,9 @@ def select_actions(wanted: str | Iterable[str], known: Sequence[str], place: str
         return list(known)
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-            hint = "did you mean " + " or ".join(f"`{action}`" for action in near) + "? " if near else ""
+            hint = did_you_mean(name, known, count=3) or ";"
             where = f"{place}: " if place else ""
-            raise MotionganError(f"{where}unknown action `{name}`; {hint}known: {', '.join(known)}")
+            raise MotionganError(f"{where}unknown action `{name}`{hint} known: {', '.join(known)}")
     return list(dict.fromkeys(names))
 
 

@@ -18,7 +18,7 @@ _MAX_ROOT_SPEED = 20.0  # m/s; the fastest sprinters reach 12.4
 _MAX_TURN = 2.8  # radians from one frame to the next, at low frame rates; at 30 Hz a thrower's wrist reaches 2.7
 _MAX_TURN_SPEED = 150.0  # rad/s, at high ones; a pitcher's shoulder reaches about 130
 _MAX_ANGLE = 2 * np.pi + 1e-3  # radians of one axis-angle; a rotation longer than a full turn is no rotation we write
-_MAX_BETA = 10.0  # standard deviations
+MAX_BETA = 10.0  # standard deviations
 _LEG_LENGTHS = (0.3, 1.4)  # metres from sole to pelvis: small children to the tallest adults
 _MAX_SINKING = 0.25  # metres of a sole below the ground
 _BLOCK_FRAMES = 16384  # frames posed at once
@@ -62,8 +62,8 @@ def _array_problems(clip: Clip) -> Iterator[str]:
     broken = ~(np.isfinite(clip.poses).all(axis=(1, 2)) & np.isfinite(clip.trans).all(axis=1))
     if broken.any():
         yield f"NaN or infinite numbers in {int(broken.sum())} frames, first in frame {int(broken.argmax())}"
-    if not np.isfinite(clip.betas).all() or np.abs(clip.betas).max() > _MAX_BETA:
-        yield f"betas reach {np.abs(clip.betas).max():.1f}, expected within {_MAX_BETA:.0f} standard deviations"
+    if not np.isfinite(clip.betas).all() or np.abs(clip.betas).max() > MAX_BETA:
+        yield f"betas reach {np.abs(clip.betas).max():.1f}, expected within {MAX_BETA:.0f} standard deviations"
     if broken.any():
         return
     angles = np.linalg.norm(clip.poses, axis=2)

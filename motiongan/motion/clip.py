@@ -61,6 +61,11 @@ class Clip:
         """Seconds covered by the frames, each lasting 1 / frame_rate."""
         return self.num_frames / self.frame_rate
 
+    @property
+    def is_finite(self) -> bool:
+        """No NaN and no infinity in poses, trans and betas."""
+        return all(bool(np.isfinite(array).all()) for array in (self.poses, self.trans, self.betas))
+
     def crop(self, start: int, stop: int) -> "Clip":
         """The frames start to stop (exclusive) as a clip of their own."""
         return replace(self, poses=self.poses[start:stop], trans=self.trans[start:stop])

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from motiongan.body.anatomy import foot_contacts
@@ -291,14 +291,6 @@ class Normalisation:
 
     def invert(self, values: Float[Tensor, "*batch channels"]) -> Float[Tensor, "*batch channels"]:
         return values * self.std + self.mean
-
-    def to(self, device: torch.device | str) -> "Normalisation":
-        return Normalisation(self.mean.to(device), self.std.to(device))
-
-
-def length_mask(lengths: Tensor, frames: int) -> Bool[Tensor, "batch frames"]:
-    """True for the first `lengths[i]` frames of row i."""
-    return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
 def _stance_step(soles: Tensor, contacts: Tensor, turn: Tensor, step: Tensor) -> Tensor:

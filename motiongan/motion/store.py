@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FORMAT = "motiongan.motion"
 VERSION = 1
 KINDS = ("captured", "sample", "generated")
+# What a file of kind "generated" must say about where its clips come from.
+GENERATED_PROVENANCE = ("checkpoint", "seed", "training_data", "config")
 
 # Measured by tools/bench_store.py on 76 MB of CMU and HDM05: byte shuffle + deflate level 1 makes 0.78 of the size at
 # 60 MB/s (lzf 0.82 and no faster to read, deflate 4 only 0.77). Chunks of about a clip's length (128 frames, 36 KiB)
@@ -42,9 +44,10 @@ class MotionWriter:
     Use as a context manager. The file appears under its name only when the block ends without an error;
     otherwise nothing is left behind. Clips may carry any action; the vocabulary is collected (and can be
     fixed in advance by `actions`).
-    provenance   further attributes: strings, numbers; for generated files checkpoint, seed, training_data, config
+    provenance   further attributes: strings, numbers; generated files need those of GENERATED_PROVENANCE, as
+                 `MotionGenerator.provenance` gives them
     Raises MotionganError where the target exists without `force` or its folder is missing, ValueError for a
-    clip of another frame rate.
+    clip of another frame rate, or provenance that is lacking.
     """
 
     def __init__(
@@ -60,6 +63,11 @@ class MotionWriter:
         force: bool = False,
     ) -> None:
         assert kind in KINDS, f"kind is {kind!r}, expected one of {KINDS}"
+        lacking = [name for name in GENERATED_PROVENANCE if name not in (provenance or {})]
+        if kind == "generated" and lacking:
+            raise ValueError(
+                f"provenance lacks {', '.join(lacking)}: give a generated file provenance=generator.provenance(seed)"
+            )
         self.path = Path(path)
         check_output(self.path, force=force)
         self.frame_rate = float(frame_rate)
@@ -204,6 +212,8 @@ class MotionFile:
         import h5py
 
         self.path = Path(path)
+        if self.path.is_dir():
+            raise MotionganError(f"{self.path}: is a folder; give a motion file")
         if not self.path.is_file():
             raise MotionganError(f"{self.path}: no such file")
         try:

@@ -124,19 +124,6 @@ class WindowSampler:
         starts = (torch.rand(batch_size, generator=generator, dtype=torch.float64) * (room + 1)).long()
         return self._gather(clips, starts, lengths.clamp(max=self.window))
 
-    def grid(self) -> list[tuple[int, int]]:
-        """Every window of every clip, half overlapping: (clip, start) pairs, for statistics and evaluation."""
-        pairs = []
-        for clip, length in enumerate(self.lengths.tolist()):
-            last = max(0, length - self.window)
-            pairs += [(clip, start) for start in sorted({*range(0, last, self.window // 2), last})]
-        return pairs
-
-    def windows(self, pairs: Sequence[tuple[int, int]]) -> Batch:
-        """The windows of (clip, start) pairs."""
-        clips, starts = torch.tensor(pairs).T
-        return self._gather(clips, starts, (self.lengths[clips] - starts).clamp(max=self.window))
-
     def _gather(self, clips: Tensor, starts: Tensor, lengths: Tensor) -> Batch:
         offsets = torch.arange(self.window)
         mask = offsets < lengths[:, None]

@@ -1,8 +1,11 @@
 """The whole recipe: every option of `motiongan train`, composed from the parts' own dataclasses."""
 
+import dataclasses
+import math
 import operator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from motiongan.losses.kinematic import KinematicWeights
 from motiongan.models.augment import AugmentConfig
@@ -56,39 +59,92 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError, beginning with the option's full name, for a number that cannot work."""
-        for name in _AT_LEAST_ONE:
-            value = operator.attrgetter(name)(self)
-            if value < 1:
-                raise ValueError(f"{name} is {value}, expected at least 1")
-        if not self.data.speeds or min(self.data.speeds) <= 0:
-            raise ValueError(f"data.speeds is {list(self.data.speeds)}, expected one or more numbers above 0")
+        for name, value in _reals(self, ""):
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value}, expected a finite number")
+        for expected, is_right, names in _RANGES:
+            for name in names:
+                value = operator.attrgetter(name)(self)
+                if not all(map(is_right, value if isinstance(value, tuple) else (value,))):
+                    shown = list(value) if isinstance(value, tuple) else value
+                    raise ValueError(f"{name} is {shown}, expected {expected}")
+        if not self.data.speeds:
+            raise ValueError("data.speeds is empty, expected one or more numbers above 0")
+        if self.losses.kinematic_from >= self.losses.kinematic_full:
+            raise ValueError(
+                f"losses.kinematic_from is {self.losses.kinematic_from}, expected less than losses.kinematic_full,"
+                f" {self.losses.kinematic_full}"
+            )
         stride = self.autoencoder.patch if self.autoencoder.steps else FEATURE_STRIDE
         if self.data.window % stride:
             raise ValueError(f"data.window is {self.data.window}, expected a multiple of {stride}")
+        scales = int(math.log2(self.data.window // stride)) + 1
+        if self.discriminator.scales > scales:
+            raise ValueError(
+                f"discriminator.scales is {self.discriminator.scales}, expected 1 to {scales}: a window of"
+                f" {self.data.window} frames has {self.data.window // stride} steps to halve"
+            )
         if self.discriminator.kind == "gru" and self.discriminator.width % 2:
             raise ValueError(f"discriminator.width is {self.discriminator.width}, expected an even number for gru")
 
 
-_AT_LEAST_ONE = (
-    "data.frame_rate",
-    "data.window",
-    "data.min_frames",
-    "autoencoder.batch_size",
-    "autoencoder.width",
-    "autoencoder.latent",
-    "autoencoder.patch",
-    "autoencoder.view_clips",
-    "generator.latent",
-    "generator.drive",
-    "generator.width",
-    "generator.blocks",
-    "generator.frequencies",
-    "discriminator.width",
-    "discriminator.scales",
-    "training.steps",
-    "training.batch_size",
-    "training.checkpoint_every",
-    "training.keep_checkpoints",
-    "training.snapshot_every",
-    "training.log_every",
+def _reals(config: Any, prefix: str) -> Iterator[tuple[str, float]]:
+    """Every real number of the recipe with its option's full name."""
+    for each in dataclasses.fields(config):
+        value = getattr(config, each.name)
+        if dataclasses.is_dataclass(value):
+            yield from _reals(value, f"{prefix}{each.name}.")
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            yield from ((prefix + each.name, number) for number in values if isinstance(number, float))
+
+
+# What a number may be, in words and as a test, and the options that must be so.
+_RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
+    (
+        "at least 1",
+        lambda value: value >= 1,
+        (
+            "data.frame_rate",
+            "data.window",
+            "data.min_frames",
+            "autoencoder.batch_size",
+            "autoencoder.width",
+            "autoencoder.latent",
+            "autoencoder.patch",
+            "autoencoder.blocks",
+            "autoencoder.view_clips",
+            "generator.latent",
+            "generator.drive",
+            "generator.width",
+            "generator.blocks",
+            "generator.frequencies",
+            "discriminator.width",
+            "discriminator.scales",
+            "losses.kinematic_clips",
+            "training.steps",
+            "training.batch_size",
+            "training.checkpoint_every",
+            "training.keep_checkpoints",
+            "training.snapshot_every",
+            "training.log_every",
+        ),
+    ),
+    (
+        "0 or more",
+        lambda value: value >= 0,
+        (
+            "data.balance",
+            "autoencoder.steps",
+            "autoencoder.kl",
+            "augment.noise",
+            "losses.gamma",
+            *(f"losses.kinematic.{each.name}" for each in dataclasses.fields(KinematicWeights)),
+        ),
+    ),
+    ("more than 0", lambda value: value > 0, ("data.speeds", "training.learning_rate", "training.autoencoder_rate")),
+    ("more than 0, at most 1", lambda value: 0 < value <= 1, ("training.ema_share",)),
+    ("0 to 1", lambda value: 0 <= value <= 1, ("losses.kinematic_from", "losses.kinematic_full")),
+    ("0 or more, below 1", lambda value: 0 <= value < 1, ("data.held_out_share", "augment.shift", "augment.cutout")),
+    ("0 to 2^63 - 1", lambda value: 0 <= value < 2**63, ("data.split_seed", "training.seed")),
 )

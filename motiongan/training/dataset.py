@@ -58,6 +58,7 @@ def load_training_data(path: str | Path, config: DataConfig, body: str | Path | 
     with MotionFile(path) as file:
         model = load_body(body)
         clips = list(file)
+        _refuse_broken(path, clips)
         known, file_body = file.actions, file.body_model
         content_hash, licence = file.content_hash(), str(file.attributes.get("licence", ""))
     if file_body != model.name:
@@ -103,6 +104,17 @@ def load_training_data(path: str | Path, config: DataConfig, body: str | Path | 
         content_hash=content_hash,
         licence=licence,
     )
+
+
+def _refuse_broken(path: str | Path, clips: Sequence[Clip]) -> None:
+    """Raise MotionganError for the first clip with NaN or infinity: one such frame would spoil every weight."""
+    for index, clip in enumerate(clips):
+        if not clip.is_finite:
+            name = ", ".join(text for text in (clip.action, clip.source) if text)
+            raise MotionganError(
+                f"{path}: clip {index} ({name}) holds NaN or infinite numbers; `motiongan info --check` lists all such"
+                " clips, `motiongan import` mends what can be mended"
+            )
 
 
 def _betas_distribution(clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:

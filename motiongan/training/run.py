@@ -20,7 +20,7 @@ from torch import Tensor
 
 from motiongan.config import config_from_dict, config_to_dict
 from motiongan.errors import MotionganError
-from motiongan.models.checkpoint import ModelFile, save_model, write_whole
+from motiongan.models.checkpoint import MODEL_NAME, ModelFile, save_model, write_whole
 from motiongan.motion.windows import WindowSampler
 from motiongan.training.config import TrainConfig
 from motiongan.training.dataset import TrainingData
@@ -28,7 +28,6 @@ from motiongan.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
-MODEL_NAME = "model.safetensors"
 # A loss of this size has exploded: healthy ones stay below 100.
 _EXPLODED = 1e4
 
@@ -55,7 +54,7 @@ def train(
     on_step: OnStep | None = None,
     on_snapshot: OnSnapshot | None = None,
 ) -> Path:
-    """Train in `folder` until the recipe's steps are done; returns the finished model file.
+    """Train in `folder`, making it, until the recipe's steps are done; returns the finished model file.
 
     on_step       called after every step with the trainer, and with the mean losses when a log line was written
     on_snapshot   called with the model file and the GAN step; a picture (height, width, 3) it returns is logged
@@ -66,6 +65,7 @@ def train(
     if resume:
         _restore(trainer, folder, data)
     else:
+        folder.mkdir(parents=True, exist_ok=True)  # only now that data and recipe have been taken
         write_whole(folder / "config.yaml", yaml.safe_dump(config_to_dict(config), sort_keys=False).encode())
     every = config.training
     recorder = _Recorder(folder, trainer.step_count)

@@ -107,7 +107,13 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "nan seconds": (["--seconds", "nan"], "--seconds is nan, expected more than 0"),
     "negative seed": (["--seed", "-1"], "--seed is -1, expected 0 or more"),
     "no batch": (["--batch", "0"], "batch is 0, expected at least 1"),
-    "truncation": (["--truncation", "-1"], "truncation is -1.0, expected 0 or more"),
+    "truncation": (["--truncation", "-1"], "truncation is -1.0, expected 0 to 10"),
+    "infinite truncation": (["--truncation", "inf"], "truncation is inf, expected 0 to 10"),
+    "endless": (["--seconds", "inf"], "--seconds is inf, expected more than 0"),
+    "too long": (["--seconds", "1e9"], "frames is 30000000000, expected at most 100000"),
+    "huge seed": (["--seed", str(2**63)], "--seed is 9223372036854775808, expected 0 or more, below 2^63"),
+    "huge betas": (["--betas", "huge.npy"], "betas reach 1e+05, expected within 10 standard deviations"),
+    "folder of models": (["--checkpoint", "."], ".: is a folder; give the model file in it (model.safetensors)"),
     "no betas": (["--betas", "none.npy"], "--betas none.npy: no such file; give random, mean or an .npy/.npz file"),
     "text betas": (["--betas", "text.txt"], "--betas text.txt: not an array of betas"),
     "few betas": (["--betas", "few.npy"], "--betas few.npy: has shape (1, 3), expected (10,) or (shapes, 10)"),
@@ -118,6 +124,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "empty betas": (["--betas", "empty.npy"], "--betas empty.npy: not an array of betas"),
     "cut off betas": (["--betas", "cut.npz"], "--betas cut.npz: not an array of betas"),
     "device": (["--device", "gpu"], "--device gpu: expected cpu, cuda or cuda:N"),
+    "device without data": (["--device", "meta"], "--device meta: expected cpu, cuda or cuda:N"),
+    "apple device": (["--device", "mps"], "--device mps: expected cpu, cuda or cuda:N"),
     "no folder": (["--out", "none/out.h5"], "none/out.h5: its folder does not exist; make it first"),
     "a folder": (["--out", "."], ".: is a folder; give a file name"),
     "exists": (["--out", "there.h5"], "there.h5: exists already; give another name or --force to replace it"),
@@ -131,6 +139,7 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(kind, generate, ca
     Path("there.h5").write_text("mine")
     Path("empty.npy").touch()
     np.save("few.npy", np.zeros(3))
+    np.save("huge.npy", np.full(10, 1e5))
     np.save("nan.npy", np.full(10, np.nan))
     np.savez("whole.npz", betas=np.zeros((1000, 10)))
     Path("cut.npz").write_bytes(Path("whole.npz").read_bytes()[:5000])
@@ -141,6 +150,13 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(kind, generate, ca
     assert message in error
     assert error.count("\n") == 1
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_many_clips_show_progress_in_a_log_too_and_few_do_not(generate, capsys):
+    assert generate("--action", "walk", "-n", "200", "--frames", "8") == 0
+    assert "200/200" in capsys.readouterr().err
+    assert generate("--action", "walk", "-n", "199", "--frames", "8", "--force") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_force_replaces_an_existing_file(generate):
@@ -170,7 +186,7 @@ def test_a_full_disk_is_exit_status_1_in_one_line_and_leaves_nothing(tiny_model,
         timeout=60,
     )
     assert done.returncode == 1
-    assert done.stderr == "motiongan: error: out.h5: file too large\n"
+    assert done.stderr.splitlines()[-1] == "motiongan: error: out.h5: file too large"
     assert [path.name for path in tmp_path.iterdir()] == ["out.h5"]
     assert (tmp_path / "out.h5").read_bytes() == b"the old one"
 

@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from conftest import TINY
@@ -91,12 +92,19 @@ def test_resuming_with_other_data_is_refused(train, tiny_run, clips, capsys):
         (["--resume"], "runs: no run to resume; give --out"),
         (["--resume", "--out", "none"], "none: no run to resume here (no config.yaml)"),
         (["--resume", "--out", "none", "--set", "training.steps=9"], "--resume goes on with the run's own recipe"),
+        (["--data", "none.h5", "--dry-run"], "none.h5: no such file"),
+        (["--data", "full"], "full: is a folder; give a motion file"),
+        (["--data", "nan.h5"], "nan.h5: clip 0 (walk) holds NaN or infinite numbers; `motiongan info --check` lists"),
+        (["--device", "meta"], "--device meta: expected auto, cpu, cuda or cuda:N"),
         (["--device", "gpu"], "--device gpu: expected auto, cpu, cuda or cuda:N"),
         (["--body", "none.npz"], "none.npz: no such"),
     ],
 )
-def test_a_mistake_is_told_in_one_line_and_makes_no_run(train, capsys, arguments, message):
+def test_a_mistake_is_told_in_one_line_and_makes_no_run(train, make_clip, capsys, arguments, message):
     Path("bad.yaml").write_text("training:\n  stepz: 3\n")
+    broken = make_clip()
+    broken.poses[7] = np.nan
+    write_clips("nan.h5", [broken], kind="sample")
     Path("full").mkdir()
     Path("full/something").touch()
     assert train(*arguments) == 2
@@ -104,4 +112,13 @@ def test_a_mistake_is_told_in_one_line_and_makes_no_run(train, capsys, arguments
     assert error.startswith("motiongan: error: ")
     assert message in error
     assert all(notice.startswith("motiongan: warning: ") for notice in notices)
-    assert sorted(path.name for path in Path().iterdir()) == ["bad.yaml", "full"]
+    assert sorted(path.name for path in Path().iterdir()) == ["bad.yaml", "full", "nan.h5"]
+
+
+def test_after_a_mistake_in_the_recipe_the_same_folder_serves(train, capsys):
+    """At four times their speed no clip is long enough: this shows only where the windows are cut."""
+    too_fast = ["--set", "data.speeds=4.0", "--set", "data.min_frames=20"]
+    assert train("--out", "run", "--device", "cpu", *TINY_SET, *too_fast) == 2
+    assert "no clip has the 20 frames that training needs" in capsys.readouterr().err
+    assert not Path("run").exists()
+    assert train("--out", "run", "--device", "cpu", *TINY_SET) == 0

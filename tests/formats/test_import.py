@@ -2,6 +2,8 @@
 
 import csv
 import tarfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +164,45 @@ def test_motion_files_are_merged_and_resampled(tmp_path: Path) -> None:
     assert np.array_equal(one.betas, BETAS)
 
 
+def test_merged_motion_files_keep_every_licence_once(tmp_path: Path, make_clip: Callable[..., Clip]) -> None:
+    for name, licence in (("a", "CC0-1.0"), ("b", "CC-BY-4.0; CC0-1.0"), ("c", "")):
+        write_clips(tmp_path / f"{name}.h5", [make_clip()], kind="captured", licence=licence)
+    import_motion([tmp_path], tmp_path / "out.h5")
+    with MotionFile(tmp_path / "out.h5") as file:
+        assert (len(file), file.attributes["licence"]) == (3, "CC0-1.0; CC-BY-4.0")
+
+
+def test_merged_generated_files_say_where_each_was_made(tmp_path: Path, make_clip: Callable[..., Clip]) -> None:
+    for name, checkpoint in (("a", "11"), ("b", "22")):
+        made_by = {"checkpoint": checkpoint, "seed": 3, "training_data": "cd", "config": "{}"}
+        write_clips(tmp_path / f"{name}.h5", [replace(make_clip(), seed=5)], kind="generated", provenance=made_by)
+    import_motion([tmp_path], tmp_path / "out.h5")
+    with MotionFile(tmp_path / "out.h5") as file:
+        assert (file.kind, file.attributes["checkpoint"], file.attributes["seed"]) == ("generated", "11; 22", 3)
+
+
+def test_lost_frames_of_a_merged_motion_file_are_filled_or_left_out_with_a_notice(
+    tmp_path: Path, make_clip: Callable[..., Clip]
+) -> None:
+    mended, lost, sound = (make_clip(seed, num_frames=60) for seed in range(3))
+    wanted = mended.poses[30:32].copy()
+    mended.poses[30:32] = np.nan
+    lost.trans[:] = np.inf
+    write_clips(tmp_path / "in.h5", [mended, lost, sound], kind="captured")
+    summary = import_motion([tmp_path / "in.h5"], tmp_path / "out.h5")
+    first, second = read_clips(tmp_path / "out.h5")
+    assert np.abs(first.poses[30:32] - wanted).max() < 0.05
+    assert np.array_equal(second.poses, sound.poses)
+    assert [(notice.kind, notice.text) for notice in summary.notices] == [
+        ("repaired", "lost frames (NaN) filled in"),
+        ("left out", "frames with NaN or infinity"),
+    ]
+    write_clips(tmp_path / "lost.h5", [lost], kind="captured")
+    with pytest.raises(MotionganError, match=r"lost\.h5: frames with NaN or infinity"):
+        import_motion([tmp_path / "lost.h5"], tmp_path / "none.h5")
+    assert not (tmp_path / "none.h5").exists()
+
+
 def test_nothing_to_import_is_told_in_one_line_and_leaves_no_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,8 +233,6 @@ def test_the_command_ends_with_a_summary(tmp_path: Path, body: Body, capsys: pyt
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared are not here")
 def test_a_recording_in_two_formats_gives_the_same_clip_on_the_sources_own_joints(body: Body) -> None:
     """07_01 as BVH and as AMC: bones within 3 degrees (median), joints within 4 cm (mean), 2 mm apart."""
-    from dataclasses import replace
-
     from motiongan.formats.conversion import convert_item, convert_part, read_recording
     from motiongan.formats.fit import measure_fit
     from motiongan.formats.importing import labelled_motions

@@ -24,7 +24,6 @@ from motiongan.motion.features import (
     decode,
     encode,
     heading_of,
-    length_mask,
     mirror,
     motion_view,
     rotation_6d,
@@ -245,7 +244,7 @@ def test_a_foot_in_contact_does_not_move_though_the_features_say_so(make_clip, s
         sliding = free.soles[0, span, foot, :2].diff(dim=0).norm(dim=-1).sum()
         standing = planted.soles[0, span, foot, :2].diff(dim=0).norm(dim=-1).sum()
         assert sliding > 0.3
-        assert standing < 0.01 * sliding
+        assert standing < 0.05 * sliding  # not 0: a light low-pass over the steps keeps the body from trembling
 
 
 def test_feet_in_contact_stand_on_the_ground_though_the_features_float(make_clip, skeleton):
@@ -266,7 +265,8 @@ def test_without_contact_the_features_alone_say_where_the_body_is(make_clip, ske
     features = encode(*turning_clip(make_clip, skeleton, seed=0), skeleton, 30.0)[None].clone()
     features[..., CONTACTS] = -1.0
     free, planted = (decode(features, skeleton, 30.0, plant_feet=plant) for plant in (False, True))
-    assert_close(planted.joints, free.joints, atol=1e-4, rtol=0)
+    # Within what the low-pass over the steps takes off the corners of the path.
+    assert_close(planted.joints, free.joints, atol=5e-3, rtol=0)
 
 
 def test_a_jump_is_not_pulled_to_the_ground_by_the_feet_that_left_it(make_clip, skeleton):
@@ -332,7 +332,3 @@ def test_normalisation_is_undone_and_a_dead_channel_is_not_blown_up():
     assert_close(statistics.std, torch.tensor([2.0, 0.1]))
     assert_close(statistics.apply(frames)[:, 0], torch.tensor([-1.0, 0.0, 1.0]))
     assert_close(statistics.invert(statistics.apply(frames)), frames)
-
-
-def test_a_length_mask_is_true_for_the_first_frames():
-    assert length_mask(torch.tensor([0, 2, 4]), 3).int().tolist() == [[0, 0, 0], [1, 1, 0], [1, 1, 1]]

@@ -19,6 +19,7 @@ from motiongan.motion.clip import Clip
 from motiongan.motion.output import OutputFile
 from motiongan.motion.store import MotionFile, MotionWriter, read_clips, write_clips
 
+MADE_BY = {"checkpoint": "ab", "seed": 3, "training_data": "cd", "config": "{}"}
 FIELDS = ("frame_rate", "action", "gender", "subject", "source", "seed")
 
 
@@ -56,7 +57,7 @@ def test_clips_survive_the_file(tmp_path, make_clip):
 
 def test_the_file_explains_itself_to_someone_with_h5py_alone(tmp_path, make_clip):
     clip = dataclasses.replace(make_clip(0, num_frames=12), seed=7)
-    write_clips(tmp_path / "motion.h5", [clip, clip], kind="generated", provenance={"seed": 3, "checkpoint": "ab"})
+    write_clips(tmp_path / "motion.h5", [clip, clip], kind="generated", provenance=MADE_BY)
     with h5py.File(tmp_path / "motion.h5") as file:
         assert dict(file.attrs) | {"created": ""} == {
             "format": "motiongan.motion",
@@ -68,8 +69,7 @@ def test_the_file_explains_itself_to_someone_with_h5py_alone(tmp_path, make_clip
             "creator": f"motiongan {__version__}",
             "created": "",
             "licence": "",
-            "seed": 3,
-            "checkpoint": "ab",
+            **MADE_BY,
         }
         types = {name: (file[name].shape, file[name].dtype.str) for name in ("poses", "trans")}
         assert types == {"poses": ((24, 24, 3), "<f4"), "trans": ((24, 3), "<f4")}
@@ -215,7 +215,9 @@ def test_a_clip_of_another_rate_or_without_its_seed_is_refused(tmp_path, make_cl
     ):
         writer.write(make_clip(frame_rate=25.0))
     with pytest.raises(ValueError, match="needs its seed"):
-        write_clips(tmp_path / "b.h5", [make_clip()], kind="generated")
+        write_clips(tmp_path / "b.h5", [make_clip()], kind="generated", provenance=MADE_BY)
+    with pytest.raises(ValueError, match="provenance lacks checkpoint, training_data, config"):
+        write_clips(tmp_path / "b.h5", [make_clip(seed=1)], kind="generated", provenance={"seed": 3})
     with pytest.raises(ValueError, match="no clips"):
         write_clips(tmp_path / "c.h5", [], kind="sample")
     assert entries(tmp_path) == []

@@ -11,7 +11,7 @@ from motiongan.body.kinematics import Skeleton
 from motiongan.errors import MotionganError
 from motiongan.motion.clip import Clip
 from motiongan.motion.features import encode, mirror
-from motiongan.motion.windows import Batch, DataConfig, WindowSampler, split_subjects
+from motiongan.motion.windows import DataConfig, WindowSampler, split_subjects
 
 PLAIN = {"mirror": False, "speeds": (1.0,), "window": 32, "min_frames": 16}
 
@@ -81,7 +81,7 @@ def test_a_mirrored_clip_has_mirrored_features_and_the_action_of_the_other_side(
     source = sampler([clip], actions, mirror=True)
     assert source.actions.tolist() == [0, 1]
     features = features_of(clip, stick_body)
-    assert_close(source.windows([(0, 0), (1, 0)]).features, torch.stack([features, mirror(features)]))
+    assert_close(source.frames, torch.cat([features, mirror(features)]))
     # A side that the vocabulary does not know is not trained under the wrong name.
     assert sampler([clip], ("kick_left", "walk"), mirror=True).actions.tolist() == [0]
     walk = make_clip(0, num_frames=32, action="walk")
@@ -107,19 +107,6 @@ def test_balance_sets_how_much_of_a_rare_action_is_drawn(sampler, make_clip, bal
 def test_within_an_action_a_clip_is_drawn_by_its_length(sampler, make_clip):
     source = sampler([make_clip(0, num_frames=120), make_clip(1, num_frames=40)], balance=0.0)
     assert_close(source.weights / source.weights.sum(), torch.tensor([0.75, 0.25], dtype=torch.float64))
-
-
-def test_the_grid_covers_every_frame_of_every_clip(sampler, make_clip):
-    clips = [make_clip(seed, num_frames=frames) for seed, frames in enumerate((20, 32, 33, 100))]
-    source = sampler(clips)
-    covered = [set() for _ in clips]
-    for clip, start in source.grid():
-        assert 0 <= start <= max(0, clips[clip].num_frames - 32)
-        covered[clip] |= set(range(start, min(start + 32, clips[clip].num_frames)))
-    assert [len(frames) for frames in covered] == [20, 32, 33, 100]
-    batch = source.windows(source.grid())
-    assert isinstance(batch, Batch)
-    assert batch.mask.sum(1).tolist()[:2] == [20, 32]
 
 
 # -- the split ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+"""The recipe: a number that cannot work is refused in one line that names its option, before anything is made."""
+
+import math
+
+import pytest
+
+from motiongan.config import load_config
+from motiongan.errors import MotionganError
+from motiongan.training.config import TrainConfig
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.learning_rate=.nan", "is nan, expected a finite number"),
+        ("losses.kinematic.flight=.inf", "is inf, expected a finite number"),
+        ("data.speeds=[1.0, .inf]", "is inf, expected a finite number"),
+        ("training.learning_rate=0", "is 0.0, expected more than 0"),
+        ("training.autoencoder_rate=-1e-3", "is -0.001, expected more than 0"),
+        ("losses.gamma=-1", "is -1.0, expected 0 or more"),
+        ("losses.kinematic.jerk=1", "did you mean"),
+        ("losses.kinematic.smoothness=-0.1", "is -0.1, expected 0 or more"),
+        ("losses.kinematic_from=0.4", "is 0.4, expected less than losses.kinematic_full, 0.4"),
+        ("losses.kinematic_full=1.1", "is 1.1, expected 0 to 1"),
+        ("losses.kinematic_clips=0", "is 0, expected at least 1"),
+        ("training.ema_share=0", "is 0.0, expected more than 0, at most 1"),
+        ("training.ema_share=1.5", "is 1.5, expected more than 0, at most 1"),
+        ("augment.noise=-0.1", "is -0.1, expected 0 or more"),
+        ("augment.shift=1", "is 1.0, expected 0 or more, below 1"),
+        ("augment.cutout=-0.5", "is -0.5, expected 0 or more, below 1"),
+        ("data.held_out_share=1", "is 1.0, expected 0 or more, below 1"),
+        ("data.balance=-1", "is -1.0, expected 0 or more"),
+        ("data.speeds=[1.0, 0.0]", "is [1.0, 0.0], expected more than 0"),
+        ("data.speeds=[]", "is empty, expected one or more numbers above 0"),
+        ("autoencoder.steps=-1", "is -1, expected 0 or more"),
+        ("autoencoder.blocks=0", "is 0, expected at least 1"),
+        ("discriminator.scales=0", "is 0, expected at least 1"),
+        ("discriminator.scales=6", "is 6, expected 1 to 5: a window of 64 frames has 16 steps to halve"),
+        ("training.seed=-1", "is -1, expected 0 to 2^63 - 1"),
+        ("data.split_seed=9223372036854775808", "is 9223372036854775808, expected 0 to 2^63 - 1"),
+    ],
+)
+def test_a_number_that_cannot_work_is_refused_with_its_option_and_what_is_expected(override, message):
+    with pytest.raises(MotionganError) as caught:
+        load_config(TrainConfig, None, [override])
+    assert f"--set {override}: " in str(caught.value)
+    assert f"`{override.partition('=')[0]}`" in str(caught.value)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["autoencoder.steps=0", "losses.gamma=0", "augment.shift=0", "training.ema_share=1", "discriminator.scales=5"],
+)
+def test_what_just_works_is_taken(override):
+    load_config(TrainConfig, None, [override])
+
+
+def test_every_number_of_the_recipe_is_a_finite_one():
+    from motiongan.training.config import _reals
+
+    found = dict(_reals(TrainConfig(), ""))
+    assert {"losses.kinematic.flight", "data.speeds", "autoencoder.kl"} <= set(found)
+    assert all(map(math.isfinite, found.values()))
