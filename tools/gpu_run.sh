@@ -30,6 +30,7 @@ data=${DATA:+$(realpath -m "$DATA")}
 cd "$(dirname "$0")/.." || exit 1
 python=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || echo python3)}
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1
+export CUBLAS_WORKSPACE_CONFIG=:4096:8 # so that cuBLAS adds in one order: a test resumes a run bit for bit
 mkdir -p "$out" || exit 1
 status=0
 
@@ -102,11 +103,11 @@ done
 model=$run/model.safetensors
 if [[ -f $model ]]; then
     heading "generation speed"
-    for count in 500 5000; do
+    for count in 500 ${BENCH_CLIPS:-5000}; do
         "$python" tools/bench_generate.py --checkpoint "$model" --device "$device" -n "$count" --pairs 3 --batch 500
     done 2>&1 | tee "$out/generation_speed.txt"
     "$python" -m motiongan generate --checkpoint "$model" -n 8 --device "$device" --out "$out/generated.h5" --force &&
-        "$python" -m motiongan preview "$out/generated.h5" --out "$out/generated.png" ||
+        "$python" -m motiongan preview "$out/generated.h5" --out "$out/generated.png" --force ||
         failed "no clips could be generated"
 else
     printf 'no model yet: the autoencoder was still being trained; a longer run goes on from here\n'

@@ -30,9 +30,9 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 GEOMETRY = 1e-4
 # Of network outputs of size one; matrix products in float32 (TF32 is off, as is torch's default).
 NETWORK = 1e-3
-# Of the weights after a few training steps: Adam divides tiny gradients by their own size, so that rounding decides
-# about their sign. A step moves a weight by at most the learning rate of 2e-4 (1e-3 for the autoencoder).
-TRAINED = 5e-3
+# Share of what a few training steps change in the weights, on average. Adam divides tiny gradients by their own size,
+# so that rounding decides about the sign of some of its steps: single weights may differ by whole steps.
+TRAINED = 0.05
 
 
 @pytest.fixture(autouse=True)
@@ -95,16 +95,22 @@ def test_a_few_training_steps(tiny_data_file, tiny_config, stages):
     config = tiny_config(stages, "training.bf16=false")
     data = load_training_data(tiny_data_file, config.data)
 
-    def run(at: torch.device) -> Tensor:
-        sampler = WindowSampler(data.train, data.skeletons(), data.actions, config.data, at)
-        trainer = Trainer(config, sampler, len(data.actions), data.mean_skeleton(), data.frame_rate, at)
-        for _ in range(trainer.num_steps):
-            trainer.step()
+    def weights(trainer: Trainer) -> Tensor:
         networks = (trainer.model, trainer.discriminator)
         return torch.cat([p.detach().flatten().cpu() for network in networks for p in network.parameters()])
 
+    def run(at: torch.device) -> Tensor:
+        """What training has changed."""
+        sampler = WindowSampler(data.train, data.skeletons(), data.actions, config.data, at)
+        trainer = Trainer(config, sampler, len(data.actions), data.mean_skeleton(), data.frame_rate, at)
+        before = weights(trainer)
+        for _ in range(trainer.num_steps):
+            trainer.step()
+        return weights(trainer) - before
+
     cpu, cuda = both(run)
-    assert_close(cuda, cpu, atol=TRAINED, rtol=0)
+    assert cpu.abs().mean() > 1e-4
+    assert (cuda - cpu).abs().mean() < TRAINED * cpu.abs().mean()
 
 
 def test_bfloat16_losses_are_near_float32_ones(tiny_data_file, tiny_config):
