@@ -110,7 +110,7 @@ if [[ -f $model ]]; then
         "$python" -m motiongan preview "$out/generated.h5" --out "$out/generated.png" --force ||
         failed "no clips could be generated"
 else
-    printf 'no model yet: the autoencoder was still being trained; a longer run goes on from here\n'
+    printf 'no model yet: the GAN had not begun; a longer run in the same folder goes on from here\n'
 fi
 
 printf '\nin %s:\n' "$out"

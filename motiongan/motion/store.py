@@ -17,7 +17,7 @@ import numpy as np
 from motiongan.body.skeleton import JOINT_NAMES, NUM_JOINTS
 from motiongan.errors import MotionganError
 from motiongan.motion.clip import NUM_BETAS, Clip
-from motiongan.motion.output import OutputFile
+from motiongan.motion.output import OutputFile, signals_wait
 
 if TYPE_CHECKING:
     import h5py
@@ -98,8 +98,9 @@ class MotionWriter:
 
         self._output = OutputFile(self._temporary, self.path)
         try:
-            self._file = h5py.File(self._output, "w", libver=("earliest", "v110"))
-            self._create()
+            with signals_wait():
+                self._file = h5py.File(self._output, "w", libver=("earliest", "v110"))
+                self._create()
         except BaseException:
             self._discard()
             raise
@@ -115,7 +116,8 @@ class MotionWriter:
         self._pending_frames += clip.num_frames
         self.num_clips += 1
         if self._pending_frames >= _FLUSH_FRAMES or len(self._pending) >= _CLIP_CHUNK:
-            self._flush()
+            with signals_wait():
+                self._flush()
             assert self._output is not None
             self._output.check()
 
@@ -126,10 +128,11 @@ class MotionWriter:
         assert self._output is not None
         try:
             if kind is None:
-                self._flush()
-                self._finish()
-                self._file.close()
-                self._output.close()
+                with signals_wait():
+                    self._flush()
+                    self._finish()
+                    self._file.close()
+                    self._output.close()
                 self._output.check()
                 os.replace(self._temporary, self.path)
         finally:
@@ -137,11 +140,12 @@ class MotionWriter:
 
     def _discard(self) -> None:
         """Close what is open and remove the temporary file; nothing to do after a clean end."""
-        if self._file is not None:
-            self._file.close()
-        if self._output is not None:
-            self._output.close()
-        self._temporary.unlink(missing_ok=True)
+        with signals_wait():
+            if self._file is not None:
+                self._file.close()
+            if self._output is not None:
+                self._output.close()
+            self._temporary.unlink(missing_ok=True)
 
     def _create(self) -> None:
         import h5py

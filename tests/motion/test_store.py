@@ -1,6 +1,7 @@
 """The motion file: what is written comes back, what is damaged is told in one line, what fails leaves nothing."""
 
 import dataclasses
+import signal
 import subprocess
 import sys
 import textwrap
@@ -250,6 +251,23 @@ def test_a_full_disk_raises_and_leaves_nothing(tmp_path, limit):
     assert done.stderr.splitlines()[-1].endswith("motion.h5: File too large")
     assert "Traceback" not in done.stderr
     assert entries(tmp_path) == []
+
+
+def test_ctrl_c_in_the_middle_of_a_write_waits_for_its_end_and_leaves_nothing(tmp_path, clips, monkeypatch):
+    real, after = OutputFile.write, []
+
+    def interrupted(self: OutputFile, data: bytes) -> int:
+        if not after:
+            signal.raise_signal(signal.SIGINT)
+        after.append(len(data))
+        return real(self, data)
+
+    monkeypatch.setattr(OutputFile, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_clips(tmp_path / "motion.h5", clips, kind="sample")
+    assert after  # HDF5's call was served
+    assert entries(tmp_path) == []
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_output_file_reads_back_what_the_disk_did_not_take(tmp_path):
