@@ -70,14 +70,18 @@ def first_action(checkpoint: Path) -> str:
 
 def measure(command: list[str]) -> tuple[float, float, float]:
     """Wall-clock seconds, processor seconds and peak resident memory (GB) of a command."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)}: exit status {process.returncode}")
+    with tempfile.TemporaryFile() as said:  # its progress bar, or why it failed
+        start = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            said.seek(0)
+            sys.stderr.write(said.read().decode())
+            raise SystemExit(f"{' '.join(command)}: exit status {process.returncode}")
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes there, KiB elsewhere
-    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e9
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e9
 
 
 if __name__ == "__main__":
