@@ -50,8 +50,8 @@ def measure(recipe: str, stages: str, arguments: argparse.Namespace, device: tor
     """Print the steps per second of both stages and the table of parts of one recipe."""
     steps = arguments.steps
     overrides = ["losses={kinematic_from: 0.0, kinematic_full: 1e-6}"]  # full weight from the second step on
-    # As many steps of the autoencoder as are timed, and never the end of the GAN's.
-    overrides.append(f"autoencoder.steps={WARM_UP + steps if stages == 'two' else 0}")
+    # One step more than is timed: the autoencoder's last one also measures the latents.
+    overrides.append(f"autoencoder.steps={WARM_UP + steps + 1 if stages == 'two' else 0}")
     config = load_config(TrainConfig, recipe, [*arguments.set, *overrides])
     data = load_training_data(arguments.data, config.data)
     sampler = WindowSampler(data.train, data.skeletons(), data.actions, config.data, device)
@@ -61,6 +61,7 @@ def measure(recipe: str, stages: str, arguments: argparse.Namespace, device: tor
     print(", ".join(f"{name} {size:.2f}" for name, size in sizes.items()))
     if stages == "two":
         rate = steps_per_second(trainer, steps)
+        trainer.step()
         batch = config.autoencoder.batch_size
         print(f"  autoencoder: {rate:6.2f} steps/s of {batch} clips, {rate * batch:6.0f} clips/s")
     rate = steps_per_second(trainer, steps)
