@@ -3,7 +3,9 @@
     python tools/check_import.py ../shared/mocap [--out FILE] [--verbose]
 
 Prints seconds and peak memory of the import, the median error of bone directions (degrees) and the mean error of joint
-positions (cm) per clip and over all, and how far recordings that exist in two formats are apart.
+positions (cm) per clip and over all, and how far recordings that exist in two formats are apart. Frames in which a
+knee is more than 12 cm from the source's are those whose legs were lost there and laid anew by the importer: they are
+counted, their clips named, and left out of the figures.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from motiongan.motion.clip import Clip
 from motiongan.motion.store import MotionFile
 
 _BONE_LIMIT, _JOINT_LIMIT = 3.0, 4.0  # degrees (median), cm (mean)
+_LAID_ANEW = 0.12  # metres between the clip's knee and the source's
 _SOURCE = re.compile(r"(?P<name>.*) (?P<start>[\d.]+)-(?P<stop>[\d.]+) s")
 
 
@@ -89,7 +92,7 @@ def _measure(source: str, path: Path, verbose: bool) -> bool:
     with MotionFile(path) as file:
         for clip in file:
             clips.setdefault(_SOURCE.fullmatch(clip.source)["name"], []).append(clip)  # type: ignore[index]
-    rows, bones, joints = [], [], []
+    rows, bones, joints, mended = [], [], [], {}
     for item in labelled_motions([source]):
         if item.source.name not in clips:
             continue
@@ -100,10 +103,14 @@ def _measure(source: str, path: Path, verbose: bool) -> bool:
             start = round(float(_SOURCE.fullmatch(clip.source)["start"]) * rate)  # type: ignore[index]
             frames = start + np.round(np.arange(clip.num_frames) * rate / clip.frame_rate).astype(int)
             fit = measure_fit(clip, pose.joints[np.clip(frames, 0, len(pose.joints) - 1)], skeleton, body)
-            bone, joint = np.degrees(np.median(fit.bone_errors)), fit.joint_errors.mean() * 100
+            knees = [index for index, name in enumerate(fit.joints) if name.endswith("knee")]
+            kept = (fit.joint_errors[:, knees] < _LAID_ANEW).all(1)
+            if not kept.all():
+                mended[clip.source] = int((~kept).sum())
+            bone, joint = np.degrees(np.median(fit.bone_errors[kept])), fit.joint_errors[kept].mean() * 100
             rows.append((bone, joint, clip))
-            bones.append(np.degrees(np.median(fit.bone_errors, axis=0)))
-            joints.append(fit.joint_errors.mean(0) * 100)
+            bones.append(np.degrees(np.median(fit.bone_errors[kept], axis=0)))
+            joints.append(fit.joint_errors[kept].mean(0) * 100)
             if verbose:
                 print(f"  {clip.source:<70} {clip.action or '':<12} bones {bone:5.2f}°  joints {joint:5.2f} cm")
     bone, joint = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
@@ -115,6 +122,7 @@ def _measure(source: str, path: Path, verbose: bool) -> bool:
         "  degrees per bone: " + ", ".join(f"{name} {value:.1f}" for name, value in zip(fit.bones, np.median(bones, 0)))
     )
     print("  cm per joint: " + ", ".join(f"{name} {value:.1f}" for name, value in zip(fit.joints, np.mean(joints, 0))))
+    print(f"  legs laid anew in {sum(mended.values())} frames of {len(mended)} clips: " + "; ".join(mended))
     for bone_error, joint_error, clip in sorted(rows, key=lambda row: -row[1])[:8]:
         mark = "" if bone_error <= _BONE_LIMIT and joint_error <= _JOINT_LIMIT else "  OVER"
         print(f"  {clip.source:<70} {clip.action or '':<12} {bone_error:5.2f}° {joint_error:5.2f} cm{mark}")

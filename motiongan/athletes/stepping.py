@@ -13,7 +13,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from motiongan.athletes.banded import spread
-from motiongan.athletes.legs import (
+from motiongan.body.legs import (
     about_x,
     foot_angles,
     foot_rotation,

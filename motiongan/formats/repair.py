@@ -15,6 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from motiongan.body.skeleton import JOINT, NUM_JOINTS
+from motiongan.formats.crouch import mend_crouches
 from motiongan.motion.clip import Clip
 
 # Faster than this no one moves between two frames. The fastest known turn is a pitcher's shoulder, 6,180 deg/s =
@@ -64,7 +65,7 @@ def repair(clip: Clip, rest_joints: Float64[ndarray, "24 3"]) -> Repaired:
 
     Up to 0.1 s before a jump at the start (a T-pose that some files begin with) or after one at the end are cut off.
     A leg whose thigh and shin are turned by 180 degrees about themselves, so that the knee bends backward, is turned
-    back: its joints are where they were.
+    back: its joints are where they were. Legs lost at the bottom of a crouch: see `mend_crouches`.
     Filled in along geodesics from the frames around: frames with NaN and stretches between two jumps up to 0.1 s;
     flipped or broken legs and arms up to 0.25 s; wrists and toes up to 1 s. A single jump of a wrist or of toes is
     spread over 0.1 s. At other jumps and longer gaps the clip is cut; pieces of at least 2 s or half the clip stay.
@@ -105,11 +106,18 @@ def _repair_inside(clip: Clip, rest_joints: Float64[ndarray, "24 3"]) -> Repaire
     trans = np.nan_to_num(clip.trans).astype(np.float64)
     mended: list[str] = []
 
-    if finite.all() and not (
+    crouches = mend_crouches(rotations, trans, rest_joints, clip.frame_rate) if finite.all() else None
+    fault = "a jump no human makes" if finite.all() else "frames with NaN or infinity"
+    if crouches is not None:
+        if not torch.equal(crouches.rotations, rotations):
+            mended.append("legs that were lost in a deep crouch laid anew over standing feet")
+        rotations, finite = crouches.rotations, ~crouches.lost
+        fault = "legs lost in a deep crouch" if crouches.lost.any() else fault
+    elif finite.all() and not (
         _joint_jumps(rotations, clip.frame_rate).any() or _root_jumps(rotations, trans, clip.frame_rate).any()
     ):
         return Repaired(clip, (slice(0, clip.num_frames),), ())
-    if not finite.all():
+    if crouches is None and not finite.all():
         # All are filled, so that they show as no jumps; the long gaps are cut out in the end.
         rotations, trans = _fill(rotations, ~finite, range(NUM_JOINTS)), _fill_positions(trans, ~finite)
         short = _runs_up_to(~finite, _SPIKE * clip.frame_rate)
@@ -150,23 +158,22 @@ def _repair_inside(clip: Clip, rest_joints: Float64[ndarray, "24 3"]) -> Repaire
 
     jumps = _joint_jumps(rotations, clip.frame_rate).any(1) | _root_jumps(rotations, trans, clip.frame_rate)
     notices = tuple(dict.fromkeys(mended))
-    sound, cut = _pieces(jumps, finite, clip.frame_rate)
+    sound, cut = _pieces(jumps, finite, fault, clip.frame_rate)
     return Repaired(clip, sound, notices + cut)
 
 
 def _pieces(
-    jumps: Bool[ndarray, "steps"], finite: Bool[ndarray, "frames"], frame_rate: float
+    jumps: Bool[ndarray, "steps"], usable: Bool[ndarray, "frames"], fault: str, frame_rate: float
 ) -> tuple[tuple[slice, ...], tuple[str, ...]]:
-    """The sound runs of frames that are long enough, and what was cut."""
-    count = len(finite)
-    breaks = jumps | (finite[1:] != finite[:-1])
+    """The sound runs of frames that are long enough, and what was cut for the fault."""
+    count = len(usable)
+    breaks = jumps | (usable[1:] != usable[:-1])
     edges = np.concatenate([[0], np.flatnonzero(breaks) + 1, [count]])
-    runs = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges) if finite[a]]
+    runs = [slice(int(a), int(b)) for a, b in itertools.pairwise(edges) if usable[a]]
     if len(edges) == 2 and runs:
         return (slice(0, count),), ()
     enough = min(_LONG_PIECE * frame_rate, _KEPT_SHARE * count)
     kept = tuple(run for run in runs if run.stop - run.start >= enough)
-    fault = "frames with NaN or infinity" if not finite.all() else "a jump no human makes"
     if not kept:
         return (), (f"{fault}, no long piece without",)
     where = "cut off at an end" if len(kept) == 1 else "cut out, the pieces are clips of their own"

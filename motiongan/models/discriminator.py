@@ -70,7 +70,11 @@ class ConvDiscriminator(nn.Module):
 
 
 class GRUDiscriminator(nn.Module):
-    """A bidirectional GRU over the (coarsened) sequence; the mean of its states is judged."""
+    """A bidirectional GRU over the (coarsened) sequence; every step is judged by what it is and what surrounds it.
+
+    The step itself goes past the recurrence to a layer of its own before the mean over the steps: judged by the mean
+    of bounded states alone, a generator that makes one clip per action passed (docs/log.md).
+    """
 
     def __init__(self, config: DiscriminatorConfig, num_actions: int, channels: int) -> None:
         super().__init__()
@@ -78,6 +82,7 @@ class GRUDiscriminator(nn.Module):
         self.read = TemporalConv(channels, width)
         self.halvings = config.scales - 1
         self.gru = nn.GRU(width, width // 2, batch_first=True, bidirectional=True)
+        self.judge = nn.Linear(2 * width, width)
         self.head = _ProjectionHead(width, num_actions)
 
     def forward(
@@ -95,7 +100,8 @@ class GRUDiscriminator(nn.Module):
         # cuDNN's recurrence cannot be differentiated twice, which the gradient penalties need.
         with torch.backends.cudnn.flags(enabled=False):
             states, _ = self.gru(masked(hidden, mask))
-        return self.head(masked_mean(states, mask), actions)
+        judged = activate(self.judge(torch.cat([hidden, states], dim=-1)))
+        return self.head(masked_mean(judged, mask), actions)
 
 
 DISCRIMINATORS: dict[str, type[ConvDiscriminator] | type[GRUDiscriminator]] = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from motiongan.athletes.legs import about_x, foot_angles, foot_rotation, knee_angle, shortest_turn, turn
+from motiongan.body.legs import about_x, foot_angles, foot_rotation, knee_angle, shortest_turn, turn
 
 
 def test_the_knee_of_an_equal_sided_leg_follows_the_law_of_cosines():
