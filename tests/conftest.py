@@ -125,7 +125,7 @@ def shared_mocap() -> Path:
 # The recipe of the tests: every part there, each as small as it works.
 TINY = (
     "data={window: 32, speeds: [1.0], held_out_share: 0.25}",
-    "autoencoder={steps: 4, batch_size: 4, view_clips: 2, width: 16, latent: 4}",
+    "autoencoder={steps: 4, batch_size: 4, width: 16, latent: 4}",
     "generator={latent: 8, drive: 2, width: 16, blocks: 1, frequencies: 4}",
     "discriminator={width: 16, scales: 2}",
     "losses={kinematic_clips: 2, kinematic_from: 0.0, kinematic_full: 0.5}",

@@ -27,7 +27,7 @@ from motiongan.training.run import checkpoints, read_run_config
 
 RECIPE = (
     "data={speeds: [1.0], mirror: false}",
-    "autoencoder={steps: 120, batch_size: 8, view_clips: 4, width: 32, latent: 8}",
+    "autoencoder={steps: 120, batch_size: 8, width: 32, latent: 8}",
     "generator={latent: 16, width: 32, blocks: 1}",
     "discriminator={width: 32, scales: 2}",
     "losses={kinematic_clips: 2}",

@@ -32,7 +32,6 @@ class AutoencoderConfig:
 
     steps: int = 3000  # training steps before the GAN; 0 = none, the generator makes motion features itself
     batch_size: int = 32
-    view_clips: int = 32  # clips of each batch whose joint positions and velocities are compared
     width: int = 192  # channels
     blocks: int = 3  # residual blocks of the encoder, and of the decoder
     latent: int = 24  # numbers per token

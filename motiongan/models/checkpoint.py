@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,8 @@ from motiongan.models.motion_model import MotionModel
 MODEL_NAME = "model.safetensors"  # of the model file in its run folder
 FORMAT = "motiongan.model"
 VERSION = 1
+
+_Config = TypeVar("_Config", GeneratorConfig, AutoencoderConfig)
 
 # The autoencoder's first half: of no use to generation, and not in the file.
 _ENCODER = ("autoencoder.read.", "autoencoder.encoder.", "autoencoder.posterior.")
@@ -94,7 +96,10 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> ModelFil
         actions = tuple(json.loads(metadata["actions"]))
         window = int(metadata["window"])
         model = MotionModel(
-            GeneratorConfig(**config["generator"]), AutoencoderConfig(**config["autoencoder"]), len(actions), window
+            _known(GeneratorConfig, config["generator"]),
+            _known(AutoencoderConfig, config["autoencoder"]),
+            len(actions),
+            window,
         ).to(device)
         bones = BoneShape(
             **{name.removeprefix("bones."): t for name, t in tensors.items() if name.startswith("bones.")}
@@ -118,6 +123,12 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> ModelFil
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise MotionganError(f"{path}: damaged model file ({reason}); train again or give another") from None
+
+
+def _known(kind: type[_Config], options: dict[str, Any]) -> _Config:
+    """The options that this version has: one that is gone only steered training, or the weights will not fit."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    return kind(**{name: value for name, value in options.items() if name in names})
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

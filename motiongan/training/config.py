@@ -42,7 +42,7 @@ class TrainingConfig:
     keep_checkpoints: int = 2  # the newest ones stay
     snapshot_every: int = 2000  # GAN steps between contact sheets
     log_every: int = 50  # steps between lines of log.jsonl
-    bf16: bool = True  # on CUDA: generator and decoder in bfloat16; penalties and kinematics stay float32
+    bf16: bool = True  # on CUDA: generator and autoencoder in bfloat16; discriminator and kinematics in float32
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,6 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "autoencoder.latent",
             "autoencoder.patch",
             "autoencoder.blocks",
-            "autoencoder.view_clips",
             "generator.latent",
             "generator.drive",
             "generator.width",

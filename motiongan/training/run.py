@@ -85,10 +85,19 @@ def train(
                     recorder.check(folder)
                 checkpoint = _save(trainer, folder, data)
                 if on_snapshot and (finished or (snapshot and not stopping)):
-                    recorder.picture(on_snapshot(folder / MODEL_NAME, trainer.gan_step_count), trainer.step_count)
+                    recorder.picture(_picture(on_snapshot, folder, trainer.gan_step_count), trainer.step_count)
                 if stopping and not finished:
                     raise Stopped(stop[0], checkpoint)
     return folder / MODEL_NAME
+
+
+def _picture(on_snapshot: OnSnapshot, folder: Path, step: int) -> "np.ndarray | None":
+    """What the callback draws; a picture that fails is a warning, not the end of hours of training."""
+    try:
+        return on_snapshot(folder / MODEL_NAME, step)
+    except Exception as error:
+        log.warning("%s: no picture of GAN step %d (%s: %s)", folder, step, type(error).__name__, error)
+        return None
 
 
 def read_run_config(folder: Path) -> TrainConfig:

@@ -61,11 +61,11 @@ class Trainer:
         rate, betas = config.training.learning_rate, (0.0, 0.99)
         self.generator_optimizer = torch.optim.Adam(self.model.generator.parameters(), lr=rate, betas=betas)
         self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=rate, betas=betas)
-        self.autoencoder_optimizer = torch.optim.Adam(
-            self.model.autoencoder.parameters() if self.model.autoencoder else [nn.Parameter(torch.zeros(1))],
-            lr=config.training.autoencoder_rate,
-            betas=(0.9, 0.99),
-        )
+        self.autoencoder_optimizer: torch.optim.Adam | None = None
+        if self.model.autoencoder:
+            self.autoencoder_optimizer = torch.optim.Adam(
+                self.model.autoencoder.parameters(), lr=config.training.autoencoder_rate, betas=(0.9, 0.99)
+            )
         self.generator_loss, self.discriminator_loss = ADVERSARIAL_LOSSES[config.losses.adversarial]
 
     @property
@@ -92,12 +92,13 @@ class Trainer:
     # -- first stage ---------------------------------------------------------------------------------------------
 
     def _autoencoder_step(self) -> dict[str, float | Tensor]:
-        autoencoder = self.model.autoencoder
+        autoencoder, optimizer = self.model.autoencoder, self.autoencoder_optimizer
         assert autoencoder is not None
+        assert optimizer is not None
         config = self.config
         batch = self.sampler.draw(config.autoencoder.batch_size, generator=self.random)
         done = self.autoencoder_step_count / config.autoencoder.steps
-        _set_rate(self.autoencoder_optimizer, config.training.autoencoder_rate * _cosine(done))
+        _set_rate(optimizer, config.training.autoencoder_rate * _cosine(done))
         features = masked(self.model.normalisation.apply(batch.features), batch.mask)
         with self._autocast():
             mean, log_variance, tokens = autoencoder.posterior_of(features, batch.mask)
@@ -107,18 +108,16 @@ class Trainer:
         frames, valid = batch.mask[..., None], tokens[..., None]
         reconstruction = _mean_where((decoded - features).square(), frames)
         # Positions and velocities are what the eye judges; Huber, since fast frames are not all that counts.
-        # Forward kinematics costs more than both networks, so some clips of the batch stand for all.
-        some = slice(config.autoencoder.view_clips)
         with torch.no_grad():
-            wanted = self.view_normalisation.apply(self._view(batch.features[some]))
-        seen = self.view_normalisation.apply(self._view(self.model.normalisation.invert(decoded[some])))
-        view = _mean_where(nn.functional.smooth_l1_loss(seen, wanted, reduction="none"), frames[some])
+            wanted = self.view_normalisation.apply(self._view(batch.features))
+        seen = self.view_normalisation.apply(self._view(self.model.normalisation.invert(decoded)))
+        view = _mean_where(nn.functional.smooth_l1_loss(seen, wanted, reduction="none"), frames)
         # The error's change from frame to frame: noise that the eye sees as trembling long before it costs in position.
-        steady = frames[some, 1:] & frames[some, :-1]
+        steady = frames[:, 1:] & frames[:, :-1]
         trembling = _mean_where((seen - wanted).diff(dim=1).square(), steady)
         divergence = _mean_where(0.5 * (mean.square() + log_variance.exp() - 1 - log_variance), valid)
         loss = reconstruction + 2 * view + 2 * trembling + config.autoencoder.kl * divergence
-        _update(self.autoencoder_optimizer, loss, autoencoder.parameters())
+        _update(optimizer, loss, autoencoder.parameters())
         return {
             "autoencoder/loss": loss.detach(),
             "autoencoder/features": reconstruction.detach(),
@@ -282,9 +281,14 @@ class Trainer:
             ("discriminator", self.discriminator),
             ("generator_optimizer", self.generator_optimizer),
             ("discriminator_optimizer", self.discriminator_optimizer),
-            ("autoencoder_optimizer", self.autoencoder_optimizer),
         ):
             yield name, part.state_dict, part.load_state_dict
+        if self.autoencoder_optimizer:
+            yield (
+                "autoencoder_optimizer",
+                self.autoencoder_optimizer.state_dict,
+                self.autoencoder_optimizer.load_state_dict,
+            )
         yield "random", self.random.get_state, self.random.set_state
         yield "steps", lambda: [self.autoencoder_step_count, self.gan_step_count], self._set_counts
 

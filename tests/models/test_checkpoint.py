@@ -65,6 +65,13 @@ def test_a_model_survives_the_file(tmp_path, autoencoder_steps):
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
+def test_a_model_with_an_option_that_is_gone_still_loads(tmp_path):
+    file = make_file(autoencoder_steps=1)
+    old = {**file.config, "autoencoder": {**file.config["autoencoder"], "retired_option": 3}}
+    save_model(tmp_path / "old.safetensors", dataclasses.replace(file, config=old), file.model.generator.state_dict())
+    assert load_model(tmp_path / "old.safetensors").model.config == GENERATOR
+
+
 def test_the_averaged_weights_are_saved_and_not_those_being_trained(tmp_path):
     file = make_file(autoencoder_steps=1)
     average = {name: value + 1 for name, value in file.model.generator.state_dict().items()}

@@ -296,6 +296,17 @@ def test_snapshots_come_at_their_steps_and_at_the_end(run):
     assert taken == [3, 6, 7]
 
 
+def test_a_snapshot_that_fails_is_told_and_does_not_end_the_training(run, caplog):
+    def on_snapshot(model: Path, step: int) -> None:
+        raise ValueError("no ink")
+
+    folder = run("run", "training={steps: 4, snapshot_every: 2}", on_snapshot=on_snapshot)
+    assert load_model(folder / "model.safetensors").provenance["finished"]
+    assert [record.getMessage() for record in caplog.records if "no ink" in record.getMessage()] == [
+        f"{folder}: no picture of GAN step {step} (ValueError: no ink)" for step in (2, 4)
+    ]
+
+
 # -- stops -------------------------------------------------------------------------------------------------------------
 
 

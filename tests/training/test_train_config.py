@@ -1,6 +1,7 @@
 """The recipe: a number that cannot work is refused in one line that names its option, before anything is made."""
 
 import math
+import operator
 
 import pytest
 
@@ -49,11 +50,18 @@ def test_a_number_that_cannot_work_is_refused_with_its_option_and_what_is_expect
 
 
 @pytest.mark.parametrize(
-    "override",
-    ["autoencoder.steps=0", "losses.gamma=0", "augment.shift=0", "training.ema_share=1", "discriminator.scales=5"],
+    ("name", "value"),
+    [
+        ("autoencoder.steps", 0),
+        ("losses.gamma", 0.0),
+        ("augment.shift", 0.0),
+        ("training.ema_share", 1.0),
+        ("discriminator.scales", 5),
+    ],
 )
-def test_what_just_works_is_taken(override):
-    load_config(TrainConfig, None, [override])
+def test_what_just_works_is_taken(name, value):
+    config = load_config(TrainConfig, None, [f"{name}={value}"])
+    assert operator.attrgetter(name)(config) == value
 
 
 def test_every_number_of_the_recipe_is_a_finite_one():

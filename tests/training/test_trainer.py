@@ -168,7 +168,7 @@ def test_features_are_normalised_by_the_training_frames(make):
 
 def test_the_autoencoder_learns_to_give_back_the_training_windows(make):
     trainer = make(
-        "autoencoder={steps: 400, batch_size: 16, view_clips: 1, width: 32, latent: 16, kl: 0}",
+        "autoencoder={steps: 400, batch_size: 16, width: 32, latent: 16, kl: 0}",
         "training.autoencoder_rate=5e-3",
     )
     autoencoder, normalisation = trainer.model.autoencoder, trainer.model.normalisation
