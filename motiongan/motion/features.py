@@ -39,6 +39,9 @@ _CONTACT_SHARPNESS = 8.0
 # Width of the smoothing (s) of the height correction, and how much unsupported time pulls it to zero.
 _GROUNDING_WIDTH = 0.1
 _GROUNDING_PRIOR = 0.05
+# What still sinks in is lifted out: by the deepest point within the first time (s), smoothed over the second.
+_LIFT_REACH = 0.03
+_LIFT_WIDTH = 0.05
 
 
 @dataclass(frozen=True)
@@ -189,8 +192,9 @@ def decode(
     """Motion of the features on a skeleton (one, or one per batch row), differentiable.
 
     plant_feet   move the root so that sole points in contact stay where they are: horizontally by the root velocity
-                 that keeps them still, vertically by a smooth offset that puts them on the ground. Contacts are
-                 probabilities, and weigh both against the root motion in the features.
+                 that keeps them still, vertically by a smooth offset that puts them on the ground, and what
+                 sinks into it is lifted out. Contacts are probabilities, and weigh the first two against the root
+                 motion in the features.
     """
     batch, frames = features.shape[:2]
     skeleton = skeleton.unsqueeze(1) if skeleton.rest_joints.ndim == 3 else skeleton
@@ -209,7 +213,8 @@ def decode(
     posed = forward_kinematics(local, over_origin, skeleton)
     if plant_feet:
         step = _stance_step(posed.soles, contacts, turn, step)
-        height = height - _ground_offset(posed.soles[..., 2], contacts, frame_rate)
+        offset = _ground_offset(posed.soles[..., 2], contacts, frame_rate)
+        height = height - offset + _lift_out(posed.soles[..., 2] - offset[..., None], frame_rate)
 
     heading = _accumulate(turn)
     lift = (height - posed.joints[..., 0, 2])[..., None, None] * height.new_tensor([0.0, 0.0, 1.0])
@@ -311,16 +316,32 @@ def _stance_step(soles: Tensor, contacts: Tensor, turn: Tensor, step: Tensor) ->
 
 def _ground_offset(sole_heights: Tensor, contacts: Tensor, frame_rate: float) -> Tensor:
     """Smooth height (m) of the soles in contact over the ground, 0 far from any contact."""
-    radius = max(1, round(2 * _GROUNDING_WIDTH * frame_rate))
-    taps = torch.arange(-radius, radius + 1, device=sole_heights.device, dtype=sole_heights.dtype)
-    kernel = torch.exp(-0.5 * (taps / (_GROUNDING_WIDTH * frame_rate)) ** 2)
-    kernel = (kernel / kernel.sum())[None, None]
 
     def smooth(values: Tensor) -> Tensor:
-        return torch.nn.functional.conv1d(values[:, None], kernel, padding=radius)[:, 0]
+        return _gaussian(values, _GROUNDING_WIDTH * frame_rate, "constant")
 
     weight = contacts**3  # a sigmoid never says 0: four feet of probability 0.02 must not pull a jump to the ground
     return smooth((weight * sole_heights).sum(-1)) / (smooth(weight.sum(-1)) + _GROUNDING_PRIOR)
+
+
+def _lift_out(sole_heights: Tensor, frame_rate: float) -> Tensor:
+    """Smooth height (m) that brings soles below the ground up to it, 0 where they are above.
+
+    On recordings, planted: 6.3 mm of penetration become 0.1 mm, at the same jerk (docs/log.md).
+    """
+    reach = max(1, round(_LIFT_REACH * frame_rate))
+    depth = (-sole_heights.amin(-1)).clamp(min=0)
+    deepest = torch.nn.functional.max_pool1d(depth[:, None], 2 * reach + 1, stride=1, padding=reach)[:, 0]
+    return _gaussian(deepest, _LIFT_WIDTH * frame_rate, "replicate")
+
+
+def _gaussian(values: Tensor, width: float, beyond: str) -> Tensor:
+    """Values (batch, frames) smoothed by a Gaussian of this width in frames; `beyond` the ends as in torch's pad."""
+    radius = max(1, math.ceil(2 * width))
+    taps = torch.arange(-radius, radius + 1, device=values.device, dtype=values.dtype)
+    kernel = torch.exp(-0.5 * (taps / width) ** 2)
+    padded = torch.nn.functional.pad(values[:, None], (radius, radius), mode=beyond)
+    return torch.nn.functional.conv1d(padded, (kernel / kernel.sum())[None, None])[:, 0]
 
 
 def _turn(points: Tensor, angle: Tensor) -> Tensor:

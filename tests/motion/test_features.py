@@ -251,19 +251,34 @@ def test_feet_in_contact_stand_on_the_ground_though_the_features_float(make_clip
     poses, trans = tensors(make_clip(1, num_frames=60))
     features = encode(poses, trans, skeleton, 30.0)[None].clone()
     features[..., HEIGHT] += 0.3  # of a leg: floating
-    features[0, :, CONTACTS] = 0
-    features[0, :, CONTACTS.start] = 1.5
-    before = decode(features, skeleton, 30.0, plant_feet=False).soles[0, :, 0, 2]
-    after = decode(features, skeleton, 30.0).soles[0, :, 0, 2]
+    free = decode(features, skeleton, 30.0, plant_feet=False).soles[0, ..., 2]
+    lowest = free.argmin(-1)
+    features[0, :, CONTACTS] = 1.5 * torch.nn.functional.one_hot(lowest, 4)
+    before, after = free.amin(-1), decode(features, skeleton, 30.0).soles[0, ..., 2].amin(-1)
     assert before.min() > 0.2
     # What is left is the gap's 0.1 s smoothing and a 5 % pull towards the features' own height.
-    assert after.abs().max() < 0.1 * before.max()
+    assert after.abs().max() < 0.15 * before.max()
     assert after.abs().mean() < 0.03
+
+
+def test_soles_that_sink_in_are_lifted_out_and_the_rest_is_left(make_clip, skeleton):
+    poses, trans = tensors(make_clip(1, num_frames=60))
+    features = encode(poses, trans, skeleton, 30.0)[None].clone()
+    features[..., CONTACTS] = -1.0  # no contact pulls at them
+    lowest = decode(features, skeleton, 30.0, plant_feet=False).soles[0, ..., 2].amin(-1)
+    dip = torch.zeros(60)
+    dip[30:40] = 0.08
+    features[0, :, HEIGHT] -= (lowest - 0.02 + dip) / skeleton.leg_length  # 2 cm above the ground, then 8 cm lower
+    soles = decode(features, skeleton, 30.0).soles[0, ..., 2].amin(-1)
+    assert soles.min() > -0.01
+    assert soles[30:40].max() < 0.02
+    assert_close(soles[:25], torch.full((25,), 0.02), atol=1e-3, rtol=0)
 
 
 def test_without_contact_the_features_alone_say_where_the_body_is(make_clip, skeleton):
     features = encode(*turning_clip(make_clip, skeleton, seed=0), skeleton, 30.0)[None].clone()
     features[..., CONTACTS] = -1.0
+    features[..., HEIGHT] += 1.0  # well above the ground
     free, planted = (decode(features, skeleton, 30.0, plant_feet=plant) for plant in (False, True))
     # Within what the low-pass over the steps takes off the corners of the path.
     assert_close(planted.joints, free.joints, atol=5e-3, rtol=0)
