@@ -47,9 +47,9 @@ JOINT_RANGES: dict[str, JointRange] = {
     # Knee, AAOS: flexion 135 (+x), passive and under load 160; the rest pose is bent by 5, hyperextension 10.
     # Side to side it does not bend; the shank turns some 30 to each side in a bent knee.
     "left_knee": JointRange("y", x=(-15, 160), y=(-35, 35), z=(-12, 12)),
-    # Ankle, AAOS: dorsiflexion 20 (-x), under load 40; plantar flexion 50, on tiptoe 65 (+x); inversion 35 (left: +z
+    # Ankle, AAOS: dorsiflexion 20 (-x), under load 40; plantar flexion 50, on tiptoe 65 (+x); inversion 35 (left: -z
     # raises the inner edge), eversion 15. The turn about the shank (y) is the foot's ab- and adduction.
-    "left_ankle": JointRange("y", x=(-42, 65), y=(-35, 35), z=(-25, 40)),
+    "left_ankle": JointRange("y", x=(-42, 65), y=(-35, 35), z=(-40, 25)),
     # Toes, AAOS for the great toe: extension 70 (-x), passive 85; flexion 45.
     "left_foot": JointRange("z", x=(-85, 45), y=(-15, 15), z=(-15, 15)),
     # Spine: flexion +x, bending z, rotation y.

@@ -1,10 +1,9 @@
 """The SMPL body, read from its file: shape coefficients and pose -> skeleton, joints and vertices."""
 
-import io
-import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,14 @@ from jaxtyping import Float, Int
 from numpy import ndarray
 from torch import Tensor
 
+from motiongan.body.keypoints import published_keypoints
 from motiongan.body.kinematics import BoneShape, Skeleton, forward_kinematics
 from motiongan.body.skeleton import JOINT, JOINT_NAMES, NUM_JOINTS, NUM_SOLE_POINTS, PARENTS, SOLE_JOINTS
+from motiongan.body.smpl_pickle import read_pickle, unfold
 from motiongan.errors import MotionganError
 
 MAX_BETAS = 10
+GENDERS = ("neutral", "female", "male")
 DEFAULT_BODY = "body.npz"  # in motiongan/assets
 
 # The joints of the published files that stand for our 24 (Loper et al. 2015; Romero et al. 2017, MANO/SMPL+H;
@@ -48,6 +50,12 @@ class Body:
     J_regressor     (24, vertices) the joints as convex combinations of rest vertices
     sole_regressor  (4, vertices) the same for the points a foot stands on, order of `SOLE_NAMES`
     bones           both regressors applied to v_template and shapedirs: the rest skeleton for any betas
+    keypoint_names, keypoint_vertices   landmarks of the skin (nose, left_ear, ...) and the vertex that stands for
+                    each; none for a mesh whose landmarks nobody has published
+    gender_betas    (3, betas) the typical shape of each of `GENDERS`; zeros for the licensed bodies, whose files are
+                    of one gender each
+    texture_coordinates, texture_faces   (points, 2) places in a texture, u to the right and v up from its lower left
+                    corner, and their numbers for the corners of `faces`; None where the file has none
     """
 
     name: str
@@ -59,6 +67,11 @@ class Body:
     sole_regressor: Float[Tensor, "4 vertices"]
     faces: Int[Tensor, "faces 3"]
     bones: BoneShape
+    keypoint_names: tuple[str, ...]
+    keypoint_vertices: Int[Tensor, "keypoints"]
+    gender_betas: Float[Tensor, "3 betas"]
+    texture_coordinates: Float[Tensor, "points 2"] | None
+    texture_faces: Int[Tensor, "faces 3"] | None
 
     @property
     def num_betas(self) -> int:
@@ -86,6 +99,14 @@ class Body:
         moved["bones"] = BoneShape(*(getattr(self.bones, field.name).to(device) for field in fields(self.bones)))
         return replace(self, **moved)
 
+    def keypoints(self, vertices: Float[Tensor, "*batch vertices 3"]) -> Float[Tensor, "*batch keypoints 3"]:
+        """The landmarks of `keypoint_names` on a posed mesh, in the axes and the unit of `vertices`."""
+        return vertices[..., self.keypoint_vertices, :]
+
+    def typical_betas(self, gender: str) -> Float[Tensor, "betas"]:
+        """The shape of a typical person of this gender, to draw others around: one of `GENDERS`."""
+        return self.gender_betas[GENDERS.index(gender)]
+
     def skeleton(self, betas: Float[Tensor, "*batch used"]) -> Skeleton:
         """The bones of these shapes at rest. Fewer betas than the body has leave the others at 0."""
         return self.bones.skeleton(betas)
@@ -106,21 +127,34 @@ class Body:
 
         poses   local axis-angle rotations, radians
         Source: Loper et al. 2015 (SMPL), Eqs. 2-9; as there, the root turns about the rest pelvis.
+        Fastest in pieces of 16 to 64 frames, which stay in the processor's cache.
         """
         rotations = roma.rotvec_to_rotmat(poses)
         skeleton = self.skeleton(betas)
         rest = self.rest_vertices(betas)
         if self.posedirs is not None:
-            num_joints = self.posedirs.shape[-1] // 9
+            vertices, columns, directions = self._active_posedirs
             identity = torch.eye(3, dtype=poses.dtype, device=poses.device)
-            pose_feature = (rotations[..., 1 : 1 + num_joints, :, :] - identity).flatten(-3)
-            rest = rest + (pose_feature @ self.posedirs.flatten(0, 1).T).unflatten(-1, (self.num_vertices, 3))
+            pose_feature = (rotations[..., 1:, :, :] - identity).flatten(-3)[..., columns]
+            correction = (pose_feature @ directions.flatten(0, 1).T).unflatten(-1, directions.shape[:2])
+            rest = rest.expand(*correction.shape[:-2], *rest.shape[-2:]).index_add(-2, vertices, correction)
         posed = forward_kinematics(rotations, trans, skeleton)
         # Each bone moves a rest point p to rotation @ p + offset; a vertex mixes its bones' motions by its weights.
         offsets = posed.joints - (posed.rotations @ skeleton.rest_joints.unsqueeze(-1)).squeeze(-1)
         motion = torch.cat([posed.rotations, offsets.unsqueeze(-1)], -1)  # (*batch, 24, 3, 4)
         motion = (self.weights @ motion.flatten(-2)).unflatten(-1, (3, 4))  # (*batch, vertices, 3, 4)
         return (motion[..., :3] @ rest.unsqueeze(-1)).squeeze(-1) + motion[..., 3]
+
+    @cached_property
+    def _active_posedirs(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The vertices and the pose features that `posedirs` couples at all, and their part of it.
+
+        The default body corrects the skin around some joints only: less than half of the matrix.
+        """
+        assert self.posedirs is not None
+        used = self.posedirs != 0
+        vertices, columns = (part.nonzero().squeeze(-1) for part in (used.any(2).any(1), used.any(1).any(0)))
+        return vertices, columns, self.posedirs[vertices][:, :, columns]
 
 
 def load_body(path: str | Path | None = None) -> Body:
@@ -135,13 +169,13 @@ def load_body(path: str | Path | None = None) -> Body:
     path = Path(path)
     if not path.is_file():
         raise MotionganError(f"{path}: no such body file; give SMPL's, SMPL-H's or SMPL-X's .npz or .pkl")
-    arrays = _read_npz(path) if zipfile.is_zipfile(path) else _read_pickle(path)
+    arrays = _read_npz(path) if zipfile.is_zipfile(path) else read_pickle(path, (*_REQUIRED, *_OPTIONAL))
     return _body_from_arrays(arrays, path)
 
 
 # What a body file must hold, and what it may hold.
 _REQUIRED = ("v_template", "shapedirs", "weights", "J_regressor", "f", "kintree_table")
-_OPTIONAL = ("posedirs", "sole_regressor", "name")
+_OPTIONAL = ("posedirs", "sole_regressor", "name", "keypoint_names", "keypoint_vertices", "gender_betas", "vt", "ft")
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
@@ -195,6 +229,19 @@ def _body_from_arrays(arrays: Mapping[str, Any], path: Path) -> Body:
         except ValueError as error:
             raise MotionganError(f"{path}: {error}: where are the feet?") from None
     name = str(arrays["name"]) if "name" in arrays else _MODEL_NAMES[num_joints]
+    faces = _numbers_below(num_vertices, arrays["f"], path, "f")
+    if "keypoint_names" in arrays and "keypoint_vertices" in arrays:
+        numbers = _numbers_below(num_vertices, arrays["keypoint_vertices"], path, "keypoint_vertices")
+        keypoints = dict(zip(arrays["keypoint_names"].tolist(), numbers.tolist()))
+    else:
+        keypoints = published_keypoints(num_vertices)
+    gender_betas = _real(
+        arrays.get("gender_betas", np.zeros((len(GENDERS), shapedirs.shape[-1]))), path, "gender_betas"
+    )
+    texture, texture_faces = None, None
+    if "vt" in arrays and "ft" in arrays and np.shape(arrays["ft"]) == faces.shape:
+        texture = _real(arrays["vt"], path, "vt")
+        texture_faces = _numbers_below(len(texture), arrays["ft"], path, "ft")
 
     def linear_in_betas(points: ndarray) -> tuple[Tensor, Tensor]:
         directions = points @ shapedirs.reshape(num_vertices, -1)
@@ -208,8 +255,13 @@ def _body_from_arrays(arrays: Mapping[str, Any], path: Path) -> Body:
         weights=_tensor(weights),
         J_regressor=_tensor(regressor),
         sole_regressor=_tensor(sole_regressor),
-        faces=torch.from_numpy(np.asarray(arrays["f"]).astype(np.int64)),
+        faces=torch.from_numpy(faces),
         bones=BoneShape(*linear_in_betas(regressor), *linear_in_betas(sole_regressor)),
+        keypoint_names=tuple(keypoints),
+        keypoint_vertices=torch.tensor(list(keypoints.values()), dtype=torch.int64),
+        gender_betas=_tensor(gender_betas),
+        texture_coordinates=None if texture is None else _tensor(texture),
+        texture_faces=None if texture_faces is None else torch.from_numpy(texture_faces),
     )
 
 
@@ -258,90 +310,20 @@ def _tensor(array: ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
+def _numbers_below(count: int, value: Any, path: Path, key: str) -> ndarray:
+    """The value as int64 indices into `count` things."""
+    numbers = _real(value, path, key).astype(np.int64)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < count:
+        raise MotionganError(f"{path}: `{key}` counts from {numbers.min()} to {numbers.max()}, but there are {count}")
+    return numbers
+
+
 def _real(value: Any, path: Path, key: str) -> ndarray:
     """The value as a dense float64 array; chumpy arrays and sparse matrices unfold."""
-    if isinstance(value, _PickledObject):
-        value = value.as_array()
     try:
-        array = np.asarray(value, dtype=np.float64)
+        array = np.asarray(unfold(value), dtype=np.float64)
     except (TypeError, ValueError):
         raise MotionganError(f"{path}: `{key}` is not an array of numbers") from None
     if not np.isfinite(array).all():
         raise MotionganError(f"{path}: `{key}` holds NaN or infinity")
     return array
-
-
-class _PickledObject:
-    """Stands in for a chumpy array or a scipy sparse matrix: keeps the pickled state, runs nothing."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def as_array(self) -> ndarray | None:
-        state = self.__dict__
-        if "indptr" in state:  # compressed sparse columns or rows
-            shape = state["_shape"] if "_shape" in state else state["shape"]
-            by_row = isinstance(self, _SparseRows)
-            lines = np.repeat(np.arange(len(state["indptr"]) - 1), np.diff(state["indptr"]))
-            dense = np.zeros(tuple(shape))
-            rows, columns = (lines, state["indices"]) if by_row else (state["indices"], lines)
-            np.add.at(dense, (rows, columns), state["data"])
-            return dense
-        if "x" in state:  # chumpy.Ch
-            return _unfold(state["x"])
-        if "a" in state and "idxs" in state:  # chumpy.reordering.Select: some elements of another array
-            return _unfold(state["a"]).ravel()[state["idxs"]].reshape(state["preferred_shape"])
-        return None
-
-
-class _SparseRows(_PickledObject):
-    pass
-
-
-def _unfold(value: Any) -> ndarray:
-    return np.asarray(value.as_array() if isinstance(value, _PickledObject) else value)
-
-
-def _reconstructor(kind: type, base: type, state: object) -> _PickledObject:
-    """copyreg._reconstructor for the stand-ins only: old pickles build every object through it."""
-    if not (isinstance(kind, type) and issubclass(kind, _PickledObject)):
-        raise pickle.UnpicklingError("an object of a class that a body file does not need")
-    return kind()
-
-
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """_codecs.encode, by which Python 3 writes bytes into old pickle protocols."""
-    return text.encode("latin1" if encoding == "latin1" else "ascii")
-
-
-class _BodyUnpickler(pickle.Unpickler):
-    """Reads the original SMPL pickles; a class or function outside the list ends the reading."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        package = module.split(".")[0]
-        if package == "chumpy":
-            return _PickledObject
-        if module.startswith("scipy.sparse") and name in ("csc_matrix", "csr_matrix", "csc_array", "csr_array"):
-            return _SparseRows if name.startswith("csr") else _PickledObject
-        if package == "numpy" and name in ("_reconstruct", "scalar") and module.endswith("core.multiarray"):
-            core = np._core if hasattr(np, "_core") else np.core  # numpy 2 renamed it
-            return getattr(core.multiarray, name)
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return getattr(np, name)
-        if name == "_reconstructor" and module in ("copy_reg", "copyreg"):
-            return _reconstructor
-        if name == "object" and module in ("__builtin__", "builtins"):
-            return object
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a body file does not need")
-
-
-def _read_pickle(path: Path) -> dict[str, Any]:
-    try:
-        content = _BodyUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except Exception as error:  # a pickle can fail in any way; whatever it is, the file cannot be used
-        raise MotionganError(f"{path}: not a readable body file ({error})") from None
-    if not isinstance(content, dict):
-        raise MotionganError(f"{path}: not a body file: it holds no dictionary of arrays")
-    return {key: content[key] for key in (*_REQUIRED, *_OPTIONAL) if key in content}

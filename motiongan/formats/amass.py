@@ -53,7 +53,8 @@ class AmassMotion:
     betas        (10,) the first ten shape coefficients of `body_model`; zeros stand for those a file lacks
     gender       "neutral", "female" or "male"
     frame_rate   Hz; None where the file does not say
-    body_model   "smpl", "smplh" or "smplx"
+    body_model   "smpl", "smplh" or "smplx"; of a file that motiongan exported, whose betas the clip carried
+    is_own       motiongan exported the file: there is nothing in it to repair
     """
 
     poses: Float32[ndarray, "frames 24 3"]
@@ -62,6 +63,7 @@ class AmassMotion:
     gender: str
     frame_rate: float | None
     body_model: str
+    is_own: bool = False
 
 
 def read_amass(data: bytes, name: str) -> AmassMotion:
@@ -86,6 +88,10 @@ def read_amass(data: bytes, name: str) -> AmassMotion:
             trans = _array(file, "trans", name)
             betas, gender = _betas(file, name), _gender(file, name)
             frame_rate = _frame_rate(file, name)
+            is_own = _text(file, "motiongan_creator").startswith("motiongan")
+            if is_own and "motiongan_betas" in file:
+                # The clip's own shape, of another body model than the file's layout.
+                betas, body_model = _betas(file, name, "motiongan_betas"), _text(file, "motiongan_body_model")
     except _DAMAGED as error:
         raise MotionganError(f"{name}: damaged .npz file ({error}), fetch it again") from error
     if trans.shape != (len(poses), 3):
@@ -93,7 +99,7 @@ def read_amass(data: bytes, name: str) -> AmassMotion:
 
     body_poses = np.zeros((len(poses), NUM_JOINTS, 3), dtype=np.float32)
     body_poses[:, :_NUM_BODY_JOINTS] = poses.reshape(len(poses), -1, 3)[:, :_NUM_BODY_JOINTS]
-    return AmassMotion(body_poses, trans.astype(np.float32), betas, gender, frame_rate, body_model)
+    return AmassMotion(body_poses, trans.astype(np.float32), betas, gender, frame_rate, body_model, is_own)
 
 
 def _array(file: np.lib.npyio.NpzFile, key: str, name: str) -> ndarray:
@@ -156,16 +162,16 @@ def _gender(file: np.lib.npyio.NpzFile, name: str) -> str:
     return "neutral"
 
 
-def _betas(file: np.lib.npyio.NpzFile, name: str) -> ndarray:
+def _betas(file: np.lib.npyio.NpzFile, name: str, key: str = "betas") -> ndarray:
     """The first ten; a table of betas per frame counts by its mean."""
-    if "betas" not in file:
-        logger.warning("%s: no `betas`; the mean body is taken", name)
+    if key not in file:
+        logger.warning("%s: no `%s`; the mean body is taken", name, key)
         return np.zeros(NUM_BETAS, dtype=np.float32)
-    betas = _array(file, "betas", name)
+    betas = _array(file, key, name)
     if betas.ndim == 2 and len(betas):
         betas = betas.mean(axis=0)
     if betas.ndim != 1 or not np.isfinite(betas[:NUM_BETAS]).all():
-        raise MotionganError(f"{name}: `betas` has shape {betas.shape} or is not finite, expected (10), (16) or (300)")
+        raise MotionganError(f"{name}: `{key}` has shape {betas.shape} or is not finite, expected (10), (16) or (300)")
     betas = betas[:NUM_BETAS]
     return np.pad(betas, (0, NUM_BETAS - len(betas))).astype(np.float32)
 

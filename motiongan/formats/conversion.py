@@ -19,7 +19,8 @@ from motiongan.formats.bvh import read_bvh
 from motiongan.formats.grounding import find_floor, level_soles
 from motiongan.formats.joint_maps import JointMap
 from motiongan.formats.labels import Label
-from motiongan.formats.repair import repair
+from motiongan.formats.own_skeleton import OwnSkeleton, match_own_skeleton, read_own_motion
+from motiongan.formats.repair import Repaired, repair
 from motiongan.formats.retarget import body_skeleton, find_arm_turns, fit_betas, retarget
 from motiongan.formats.skeleton_motion import SkeletonMotion
 from motiongan.formats.source_skeleton import SourceSkeleton, prepare_skeleton
@@ -112,12 +113,16 @@ class ConvertedPart:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A BVH or AMC file, read and made ready for retargeting."""
+    """A BVH or AMC file, read and made ready for retargeting.
+
+    own   the file's skeleton is motiongan's: there is nothing to retarget
+    """
 
     motion: SkeletonMotion
     skeleton: SourceSkeleton
     frame_rate: float
     rate_notice: str
+    own: OwnSkeleton | None = None
 
     def cropped(self, start: int) -> "Recording":
         """The frames from `start` on that a calibration looks at."""
@@ -145,7 +150,8 @@ def convert_part(items: Sequence[Item], calibration: Calibration | None, options
                 except MotionganError:
                     continue  # told when the file itself is converted
         calibration = calibrate(
-            [recording.cropped(items[index].first_frame) for index, recording in read.items()], _body(options.body)
+            [each.cropped(items[index].first_frame) for index, each in read.items() if each.own is None],
+            _body(options.body),
         )
     results = []
     for index, item in enumerate(items):
@@ -202,6 +208,11 @@ def convert_item(
     assert calibration is not None, "people of skeleton files are calibrated first"
     body = _body(options.body)
     recording = recording or read_recording(item, options)
+    if recording.own is not None:
+        converted = Converted(body_model=body.name)
+        clip = read_own_motion(recording.motion, recording.own, body, recording.frame_rate)
+        _cut(clip, item, options, converted, is_own=True)
+        return converted
     skeleton = recording.skeleton
     notices = [Notice(label, "assumed" if "taken" in text else "repaired", text) for text in skeleton.notices]
     if recording.rate_notice:
@@ -228,7 +239,7 @@ def _convert_amass(item: Item, options: ImportOptions) -> Converted:
     if rate_notice:
         converted.notices.append(Notice(item.source.label, "assumed", rate_notice))
     clip = Clip(amass.poses, amass.trans, rate, betas=amass.betas, gender=amass.gender)
-    _cut(clip, item, options, converted)
+    _cut(clip, item, options, converted, is_own=amass.is_own)
     return converted
 
 
@@ -252,8 +263,11 @@ def _floor_offset(
     return np.array([0, 0, floor], dtype=np.float32)
 
 
-def _cut(clip: Clip, item: Item, options: ImportOptions, converted: Converted) -> None:
-    """Add the labelled segments of a whole file's clip, checked and resampled, to what it became."""
+def _cut(clip: Clip, item: Item, options: ImportOptions, converted: Converted, *, is_own: bool = False) -> None:
+    """Add the labelled segments of a whole file's clip, checked and resampled, to what it became.
+
+    is_own   motiongan exported it: as with motion files, nothing but lost frames is mended
+    """
     file, body = item.source.label, _body(options.body)
     # Another body model's betas mean nothing to this one; its mean skeleton is near enough to tell a flipped leg.
     is_ours = converted.body_model == body.name
@@ -264,7 +278,9 @@ def _cut(clip: Clip, item: Item, options: ImportOptions, converted: Converted) -
         if stop - start < 1:
             converted.notices.append(Notice(file, "left out", "the labelled segment holds no frames"))
             continue
-        repaired = repair(clip.crop(start, stop), rest_joints)
+        segment = clip.crop(start, stop)
+        is_sound = is_own and segment.is_finite
+        repaired = Repaired(segment, (slice(0, stop - start),), ()) if is_sound else repair(segment, rest_joints)
         kind = "repaired" if repaired.pieces else "left out"
         converted.notices += [Notice(file, kind, notice) for notice in repaired.notices]
         for piece in repaired.pieces:
@@ -292,8 +308,10 @@ def read_recording(item: Item, options: ImportOptions) -> Recording:
         motion = read_amc(item.source.data, read_asf(item.skeleton.data, item.skeleton.label), name)
     else:
         motion = read_bvh(item.source.data, name)
-    skeleton = prepare_skeleton(motion, name, options.joint_map, options.metres_per_unit)
-    return Recording(motion, skeleton, *_rate(item, motion.frame_rate))
+    own = match_own_skeleton(motion, _body(options.body)) if options.joint_map is None else None
+    metres = options.metres_per_unit if own is None else own.metres
+    skeleton = prepare_skeleton(motion, name, options.joint_map, metres)
+    return Recording(motion, skeleton, *_rate(item, motion.frame_rate), own)
 
 
 def _rate(item: Item, stated: float | None) -> tuple[float, str]:

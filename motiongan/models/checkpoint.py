@@ -7,7 +7,6 @@ Metadata (JSON): the recipe, actions, frame rate, window, and where the model co
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from motiongan.body.kinematics import BoneShape
 from motiongan.errors import MotionganError
+from motiongan.files import write_whole
 from motiongan.models.autoencoder import AutoencoderConfig
 from motiongan.models.generator import GeneratorConfig
 from motiongan.models.motion_model import MotionModel
@@ -172,16 +172,3 @@ def file_hash(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write bytes to a file beside the target, then rename: an interrupted run leaves the old file or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

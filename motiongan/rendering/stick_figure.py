@@ -4,9 +4,7 @@ Left limbs are blue, right limbs orange, the trunk dark; the foot is the line fr
 sinking and sliding show against the ground at z = 0.
 """
 
-import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -19,6 +17,7 @@ from torch import Tensor
 
 from motiongan.body.kinematics import Skeleton, forward_kinematics
 from motiongan.body.skeleton import JOINT, JOINT_NAMES, NUM_JOINTS, PARENTS, SOLE_NAMES
+from motiongan.files import whole_file
 from motiongan.motion.clip import Clip
 
 if TYPE_CHECKING:
@@ -193,7 +192,7 @@ def save_contact_sheet(
     from PIL import Image
 
     figure = contact_sheet(clips, body, num_poses=num_poses, title=title)
-    with _written_whole(path) as temporary:
+    with whole_file(path) as temporary:
         Image.fromarray(_picture(figure)).save(temporary, format="PNG", optimize=True)
 
 
@@ -242,7 +241,7 @@ def animate(
     # GIF counts hundredths of a second: rounding the times, not the durations, keeps the whole in real time.
     times = np.round(np.arange(len(pictures) + 1) * stride / clip.frame_rate * 100)
     durations = [int(10 * step) for step in np.diff(times)]
-    with _written_whole(path) as temporary:
+    with whole_file(path) as temporary:
         pictures[0].save(temporary, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0)
     return len(pictures)
 
@@ -436,15 +435,3 @@ def _smooth(positions: Float64[ndarray, "frames 2"]) -> Float64[ndarray, "frames
 def _picture(figure: "Figure") -> UInt8[ndarray, "height width 3"]:
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
-
-
-@contextlib.contextmanager
-def _written_whole(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside `path`, renamed to it where the block ends well and removed where it does not."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from motiongan.config import config_from_dict, config_to_dict
 from motiongan.errors import MotionganError
-from motiongan.models.checkpoint import MODEL_NAME, ModelFile, save_model, write_whole
+from motiongan.files import write_whole
+from motiongan.models.checkpoint import MODEL_NAME, ModelFile, save_model
 from motiongan.motion.windows import WindowSampler
 from motiongan.training.config import TrainConfig
 from motiongan.training.dataset import TrainingData

@@ -1,4 +1,4 @@
-"""The body model: SMPL's own arithmetic, every file form it comes in, and the default body's soundness."""
+"""The body model: SMPL's own arithmetic and every file form it comes in."""
 
 import os
 import pickle
@@ -11,9 +11,9 @@ import roma
 import torch
 from torch.testing import assert_close
 
-from motiongan.body.anatomy import centre_of_mass
+from motiongan.body.keypoints import published_keypoints
 from motiongan.body.kinematics import forward_kinematics
-from motiongan.body.skeleton import JOINT, MIRROR_JOINTS, PARENTS, SOLE_NAMES
+from motiongan.body.skeleton import PARENTS
 from motiongan.body.smpl import Body, load_body
 from motiongan.errors import MotionganError
 
@@ -72,12 +72,14 @@ def model_arrays(body: Body, num_joints: int, parents: list[int], seed: int = 0)
 # --- the same numbers as the smplx package -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("with_posedirs", [False, True])
-def test_vertices_and_joints_equal_the_smplx_package(body, tmp_path, with_posedirs):
+@pytest.mark.parametrize("kind", ["none", "dense", "the default body's"])
+def test_vertices_and_joints_equal_the_smplx_package(body, tmp_path, kind):
     smplx = pytest.importorskip("smplx")
     posedirs = np.zeros((body.num_vertices, 3, 207))
-    if with_posedirs:
+    if kind == "dense":
         posedirs = 0.02 * np.random.default_rng(0).standard_normal(posedirs.shape)
+    elif kind == "the default body's":
+        posedirs = body.posedirs.numpy()
     arrays = {
         "v_template": body.v_template.numpy(),
         "shapedirs": body.shapedirs.numpy(),
@@ -154,6 +156,38 @@ def test_vertices_have_finite_gradients_in_the_rest_pose(body):
         assert gradient.abs().max() > 1
 
 
+# --- landmarks of the licensed meshes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("num_vertices", "name"), [(6890, "smplh"), (10475, "smplx")])
+def test_licensed_meshes_have_the_landmarks_that_smplx_publishes(num_vertices, name):
+    vertex_ids = pytest.importorskip("smplx").vertex_ids.vertex_ids[name]
+    keypoints = published_keypoints(num_vertices)
+    for side, letter in (("left", "l"), ("right", "r")):
+        for part in ("eye", "ear"):
+            assert keypoints[f"{side}_{part}"] == vertex_ids[letter + part]
+        for finger in ("thumb", "index", "middle", "ring", "pinky"):
+            assert keypoints[f"{side}_{finger}_tip"] == vertex_ids[letter + finger]
+        for part, published in (("heel", "Heel"), ("big_toe", "BigToe"), ("small_toe", "SmallToe")):
+            assert keypoints[f"{side}_{part}"] == vertex_ids[letter.upper() + published]
+    assert keypoints["nose"] == vertex_ids["nose"]
+
+
+def test_a_mesh_of_another_size_has_no_landmarks(body, tmp_path):
+    np.savez(tmp_path / "other.npz", **model_arrays(body, 24, list(PARENTS)))
+    other = load_body(tmp_path / "other.npz")
+    assert other.keypoint_names == ()
+    assert other.keypoints(other.v_template).shape == (0, 3)
+
+
+def test_a_body_moves_to_another_device_as_a_whole(body):
+    moved = body.to("meta")
+    tensors = [value for value in vars(moved).values() if isinstance(value, torch.Tensor)]
+    tensors += list(vars(moved.bones).values())
+    assert len(tensors) == 15
+    assert all(tensor.is_meta for tensor in tensors)
+
+
 # --- the original pickles ---------------------------------------------------------------------------------------
 
 
@@ -221,13 +255,14 @@ def test_a_pickle_that_names_other_code_is_refused_in_one_line_and_runs_nothing(
     ("change", "message"),
     [
         ({"weights": None}, "no `weights`"),
-        ({"weights": np.zeros((689, 23))}, r"weights has shape \(689, 23\)"),
-        ({"weights": np.eye(24)[np.zeros(689, dtype=int)]}, "no vertex moves with left_ankle or left_foot"),
+        ({"weights": np.zeros((688, 23))}, r"weights has shape \(688, 23\)"),
+        ({"weights": np.eye(24)[np.zeros(688, dtype=int)]}, "no vertex moves with left_ankle or left_foot"),
         ({"v_template": np.zeros((5, 3))}, r"v_template has shape \(5, 3\)"),
-        ({"posedirs": np.zeros((689, 3, 9))}, r"posedirs has shape"),
+        ({"posedirs": np.zeros((688, 3, 9))}, r"posedirs has shape"),
         ({"kintree_table": kintree([-1, *range(23)])}, "not SMPL's tree"),
-        ({"shapedirs": np.full((689, 3, 10), np.nan)}, "shapedirs` holds NaN"),
-        ({"v_template": np.full((689, 3), "a")}, "`v_template` is not an array of numbers"),
+        ({"shapedirs": np.full((688, 3, 10), np.nan)}, "shapedirs` holds NaN"),
+        ({"v_template": np.full((688, 3), "a")}, "`v_template` is not an array of numbers"),
+        ({"f": np.array([[0, 1, 688]])}, "`f` counts from 0 to 688, but there are 688"),
     ],
 )
 def test_a_faulty_body_file_is_refused_in_one_line(body, tmp_path, change, message):
@@ -246,101 +281,3 @@ def test_a_missing_and_a_cut_off_body_file_are_refused(body, tmp_path):
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(MotionganError, match="not a readable body file"):
         load_body(tmp_path / "cut.npz")
-
-
-# --- the default body ------------------------------------------------------------------------------------------
-
-
-def test_the_default_body_is_a_closed_surface_without_specks(body):
-    faces = body.faces.numpy()
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
-    _, used = np.unique(edges, axis=0, return_counts=True)
-    assert (used == 2).all()
-    assert len(np.unique(body.v_template.numpy(), axis=0)) == body.num_vertices
-    assert np.array_equal(np.unique(faces), np.arange(body.num_vertices))
-    corners = body.v_template[body.faces]
-    normals = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    volume = (corners[:, 0] * normals).sum() / 6
-    assert 0.05 < volume < 0.09  # m^3, positive: faces are counter-clockwise from outside
-
-
-def test_the_default_body_is_skinned_by_at_most_four_bones_a_vertex(body):
-    assert ((body.weights > 0).sum(1) <= 4).all()
-    assert_close(body.weights.sum(1), torch.ones(body.num_vertices))
-    for regressor in (body.J_regressor, body.sole_regressor):
-        assert (regressor >= 0).all()
-        assert_close(regressor.sum(1), torch.ones(len(regressor)))
-
-
-def test_the_default_body_rests_in_smpls_t_pose(body):
-    rest = body.skeleton(torch.zeros(10))
-    joints = dict(zip(JOINT, rest.rest_joints))
-    vertices = body.v_template
-    assert 1.66 < vertices[:, 1].max() - vertices[:, 1].min() < 1.74  # stands along +Y, an adult's stature
-    for side, sign in (("left", 1), ("right", -1)):
-        arm = joints[f"{side}_wrist"] - joints[f"{side}_shoulder"]
-        assert sign * arm[0] / arm.norm() > 0.99  # the left arm points to +X
-        leg = joints[f"{side}_ankle"] - joints[f"{side}_hip"]
-        assert -leg[1] / leg.norm() > 0.99
-        foot = joints[f"{side}_foot"] - joints[f"{side}_ankle"]
-        assert foot[2] > 0.1  # faces +Z
-    ground = vertices[:, 1].min()
-    assert (rest.rest_soles[:, 1] - ground).abs().max() < 0.005  # flat feet
-    for index, name in enumerate(SOLE_NAMES):
-        assert rest.rest_soles[index, 0] * (1 if name.startswith("left") else -1) > 0
-    assert rest.leg_length.item() == pytest.approx((joints["pelvis"][1] - ground).item(), abs=0.005)
-
-
-def test_segment_lengths_of_the_default_bodies_are_those_of_people(body):
-    """Against de Leva 1996, table 4, mean of women and men over stature: within 7 %, and 2-6 % between people."""
-    betas = torch.randn(500, 10, generator=torch.Generator().manual_seed(0))
-    joints = body.skeleton(betas).rest_joints
-    vertices = body.rest_vertices(betas)[..., 1]
-    stature = vertices.amax(-1) - vertices.amin(-1)
-    assert 1.67 < stature.mean() < 1.73
-    assert 0.06 < stature.std() < 0.1
-    assert 1.35 < stature.min() < stature.max() < 2.1
-    published = {
-        ("hip", "knee"): (0.4222 / 1.741 + 0.3685 / 1.735) / 2,
-        ("knee", "ankle"): (0.4403 / 1.741 + 0.4386 / 1.735) / 2,
-        ("shoulder", "elbow"): (0.2817 / 1.741 + 0.2751 / 1.735) / 2,
-        ("elbow", "wrist"): (0.2689 / 1.741 + 0.2643 / 1.735) / 2,
-    }
-    for (start, end), expected in published.items():
-        bone = joints[:, JOINT[f"left_{end}"]] - joints[:, JOINT[f"left_{start}"]]
-        ratio = bone.norm(dim=-1) / stature
-        assert ratio.mean().item() == pytest.approx(expected, rel=0.07), (start, end)
-        assert 0.02 < ratio.std() / ratio.mean() < 0.06, (start, end)
-
-
-def test_joints_of_unusual_bodies_stay_in_the_middle_of_their_limbs(body):
-    """Every coefficient 3 deviations out, and all at once 1.5: the joint stays this far (metres) under the skin."""
-    signs = torch.randn(60, 10, generator=torch.Generator().manual_seed(1)).sign()
-    betas = torch.cat([1.5 * signs, 3 * torch.eye(10), -3 * torch.eye(10)])
-    joints, vertices = body.skeleton(betas).rest_joints, body.rest_vertices(betas)
-    for name, depth in (("left_knee", 0.035), ("right_knee", 0.035), ("left_elbow", 0.018), ("left_hip", 0.05)):
-        distance = (vertices - joints[:, JOINT[name], None]).norm(dim=-1).amin(-1)
-        assert distance.min() > depth, name
-
-
-def test_a_mirrored_pose_gives_the_mirrored_mesh(body):
-    poses, _, betas = random_inputs(3, frames=1)
-    flip = torch.tensor([-1.0, 1.0, 1.0])
-    mirrored = (poses * torch.tensor([1.0, -1.0, -1.0]))[:, list(MIRROR_JOINTS)]
-    left = body.vertices(poses * 0.3, torch.zeros(1, 3), betas)[0]
-    right = body.vertices(mirrored * 0.3, torch.zeros(1, 3), betas)[0] * flip
-    distance = torch.cdist(left[::7], right, compute_mode="donot_use_mm_for_euclid_dist").amin(-1)
-    assert distance.max() < 5e-5  # the file is rounded to 0.01 mm
-
-
-def test_the_mesh_and_the_mass_table_agree_on_the_centre_of_mass(body):
-    """The centroid of the skin's volume, arms hanging and one leg forward, against de Leva's segments on the joints."""
-    poses = torch.zeros(24, 3)
-    poses[JOINT["left_shoulder"], 2], poses[JOINT["right_shoulder"], 2] = -1.3, 1.3
-    poses[JOINT["left_hip"], 0], poses[JOINT["left_knee"], 0] = -1.2, 0.8
-    betas = torch.zeros(10)
-    corners = body.vertices(poses, torch.zeros(3), betas)[body.faces].double()
-    volumes = (corners[:, 0] * torch.linalg.cross(corners[:, 1], corners[:, 2])).sum(-1) / 6
-    centroid = (corners.sum(1) / 4 * volumes[:, None]).sum(0) / volumes.sum()
-    joints = forward_kinematics(roma.rotvec_to_rotmat(poses), torch.zeros(3), body.skeleton(betas)).joints
-    assert (centre_of_mass(joints) - centroid).norm() < 0.03

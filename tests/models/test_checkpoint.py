@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from motiongan.body.kinematics import BoneShape
 from motiongan.errors import MotionganError
 from motiongan.models.autoencoder import AutoencoderConfig
-from motiongan.models.checkpoint import ModelFile, file_hash, load_model, save_model, write_whole
+from motiongan.models.checkpoint import ModelFile, file_hash, load_model, save_model
 from motiongan.models.generator import GeneratorConfig, draw_noise
 from motiongan.models.motion_model import MotionModel
 
@@ -176,16 +176,3 @@ def test_a_damaged_model_is_told_in_one_line(kind, saved):
 def test_a_file_hash_is_the_sha256_of_its_bytes(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     assert file_hash(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    write_whole(tmp_path / "a", b"old")
-
-    def fail(*names: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(tmp_path / "a", b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-    assert (tmp_path / "a").read_bytes() == b"old"
