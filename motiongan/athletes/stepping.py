@@ -13,6 +13,8 @@ from numpy import ndarray
 from torch import Tensor
 
 from motiongan.athletes.banded import spread
+from motiongan.athletes.spec import SIDES
+from motiongan.body.kinematics import PosedSkeleton, Skeleton
 from motiongan.body.legs import (
     about_x,
     foot_angles,
@@ -22,8 +24,6 @@ from motiongan.body.legs import (
     straight_knee,
     turn,
 )
-from motiongan.athletes.spec import SIDES
-from motiongan.body.kinematics import PosedSkeleton, Skeleton
 from motiongan.body.skeleton import JOINT, SOLE_NAMES
 
 _REACHING_KNEE = np.deg2rad(9)  # flexion at which a leg counts as stretched: nearer to straight, knees snap

@@ -21,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help="motion file (.h5) to write")
     parser.add_argument("--checkpoint", metavar="FILE", help="model file (default: the newest finished in runs/)")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--frames", type=int, metavar="N", help="frames of every clip (default: the training window)")
+    length.add_argument(
+        "--frames",
+        type=int,
+        metavar="N",
+        help="frames of every clip (default: as the action's training clips, at most their window)",
+    )
     length.add_argument("--seconds", type=float, metavar="S", help="length of every clip in seconds")
     parser.add_argument("--seed", type=int, default=0, help="clip i depends on (seed, i) and its action (default: 0)")
     parser.add_argument(

@@ -25,7 +25,7 @@ _MAX_TRUNCATION = 10.0
 class MotionGenerator:
     """A trained model, ready to generate; made by `load_generator`.
 
-    actions      names it can generate;  frame_rate  Hz;  window  frames of a clip where no length is asked for
+    actions      names it can generate;  frame_rate  Hz;  window  frames of a training window
     """
 
     def __init__(self, path: str | Path, device: torch.device | str = "cpu") -> None:
@@ -73,7 +73,7 @@ class MotionGenerator:
 
         action      a name, "a,b,c", a sequence of names, or "all"
         seed        clip i of the run depends on (seed, i) and its action alone; i counts through all actions
-        frames      length of every clip; default: the training window
+        frames      length of every clip; default: that of the action's training clips, at most the training window
         betas       "random": drawn from the training subjects' shapes; "mean": theirs; (10,) one for all;
                     (shapes, 10) taken in turn
         truncation  scales the latent: below 1 nearer to the action's typical motion
@@ -81,11 +81,10 @@ class MotionGenerator:
         Raises MotionganError for an unknown action or an impossible number.
         """
         names = select_actions(action, self.actions, str(self.path))
-        frames = self.window if frames is None else frames
         for what, number in (("-n", n), ("frames", frames), ("batch", batch)):
-            if number < 1:
+            if number is not None and number < 1:
                 raise MotionganError(f"{what} is {number}, expected at least 1")
-        if frames > _MAX_FRAMES:
+        if frames is not None and frames > _MAX_FRAMES:
             raise MotionganError(f"frames is {frames}, expected at most {_MAX_FRAMES}")
         if not 0 <= seed < 2**63:
             raise MotionganError(f"seed is {seed}, expected 0 to 2^63 - 1")
@@ -99,7 +98,7 @@ class MotionGenerator:
         names: Sequence[str],
         n: int,
         seed: int,
-        frames: int,
+        frames: int | None,
         betas: str | np.ndarray,
         truncation: float,
         batch: int,
@@ -112,11 +111,12 @@ class MotionGenerator:
             actions = [self.actions.index(names[min(number, total - 1) // n]) for number in numbers]
             seeds = [clip_seed(seed, number) for number in numbers]
             shapes = self._betas(betas, seeds, numbers)
-            poses, trans = self._motion(seeds, actions, shapes, frames, truncation)
+            poses, trans = self._motion(seeds, actions, shapes, frames or self.window, truncation)
             for row, number in enumerate(numbers[: total - first]):
+                length = frames or self.file.clip_frames[actions[row]]
                 yield Clip(
-                    poses=poses[row],
-                    trans=trans[row],
+                    poses=poses[row, :length],
+                    trans=trans[row, :length],
                     frame_rate=self.frame_rate,
                     action=self.actions[actions[row]],
                     betas=shapes[row].numpy(),

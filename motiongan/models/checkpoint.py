@@ -40,6 +40,7 @@ class ModelFile:
     model        generator (averaged weights) and decoder
     actions      the vocabulary; the index is the generator's action id
     frame_rate   Hz of the motion it makes; window: frames of a training window
+    clip_frames  of each action: the length that a clip has where none is asked for
     bones        rest skeleton of the body model for any betas
     betas_mean, betas_factor  shapes of the training subjects: betas = mean + factor @ standard normal
     config       the whole recipe as nested dictionaries
@@ -50,6 +51,7 @@ class ModelFile:
     actions: tuple[str, ...]
     frame_rate: float
     window: int
+    clip_frames: tuple[int, ...]
     bones: BoneShape
     betas_mean: Float[Tensor, "10"]
     betas_factor: Float[Tensor, "10 10"]
@@ -76,6 +78,7 @@ def save_model(path: str | Path, file: ModelFile, generator_weights: Mapping[str
         "actions": json.dumps(file.actions),
         "frame_rate": repr(file.frame_rate),
         "window": str(file.window),
+        "clip_frames": json.dumps(file.clip_frames),
         "config": json.dumps(file.config),
         "provenance": json.dumps(file.provenance),
     }
@@ -114,6 +117,7 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> ModelFil
             actions=actions,
             frame_rate=float(metadata["frame_rate"]),
             window=window,
+            clip_frames=tuple(json.loads(metadata.get("clip_frames", "null")) or [window] * len(actions)),
             bones=bones,
             betas_mean=tensors["betas.mean"],
             betas_factor=tensors["betas.factor"],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -43,6 +44,12 @@ class TrainingData:
         shapes = {clip.betas.tobytes(): clip.betas for clip in self.train}
         built = {key: self.bones.skeleton(torch.from_numpy(betas)) for key, betas in shapes.items()}
         return [built[clip.betas.tobytes()] for clip in self.train]
+
+    def clip_frames(self, window: int) -> tuple[int, ...]:
+        """Frames up to which a clip of each action has been seen: three of four training clips are shorter, or longer
+        than the window. What comes after the end of most clips the discriminator hardly ever judges."""
+        lengths = [[clip.num_frames for clip in self.train if clip.action == action] for action in self.actions]
+        return tuple(min(window, int(np.quantile(each, 0.75))) for each in lengths)
 
     def mean_skeleton(self) -> Skeleton:
         """The skeleton of the training subjects' mean shape, on which motion is judged."""

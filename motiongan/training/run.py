@@ -186,6 +186,7 @@ def model_file(trainer: Trainer, data: TrainingData) -> ModelFile:
         actions=data.actions,
         frame_rate=data.frame_rate,
         window=config.data.window,
+        clip_frames=data.clip_frames(config.data.window),
         bones=data.bones,
         betas_mean=data.betas_mean,
         betas_factor=data.betas_factor,

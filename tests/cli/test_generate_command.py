@@ -64,7 +64,7 @@ def test_the_file_is_the_same_whatever_the_batch(generate):
         assert clip.seed == same.seed
 
 
-@pytest.mark.parametrize(("arguments", "frames"), [(["--frames", "7"], 7), (["--seconds", "1.5"], 45), ([], 32)])
+@pytest.mark.parametrize(("arguments", "frames"), [(["--frames", "7"], 7), (["--seconds", "1.5"], 45), ([], 30)])
 def test_lengths_in_frames_or_seconds(generate, arguments, frames):
     assert generate("--action", "walk", *arguments) == 0
     assert read_clips("out.h5")[0].num_frames == frames

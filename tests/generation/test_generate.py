@@ -92,7 +92,12 @@ def test_clips_have_the_length_asked_for(generator, frames):
         assert clip.poses.shape == (frames, 24, 3)
         assert np.isfinite(clip.poses).all()
         assert np.isfinite(clip.trans).all()
-    assert generator.generate("walk")[0].num_frames == generator.window == 32
+
+
+def test_clips_are_as_long_as_their_training_clips_where_no_length_is_asked_for(generator):
+    walk, squat = generator.generate("walk,squat")  # walks of 30 frames, squats of 36, and a window of 32
+    assert (walk.num_frames, squat.num_frames) == (30, 32) == generator.file.clip_frames[:2]
+    assert_close(walk.poses, generator.generate("walk", frames=32)[0].poses[:30], atol=0, rtol=0)
 
 
 def test_every_action_is_made_and_labelled(generator):

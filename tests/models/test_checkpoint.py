@@ -33,6 +33,7 @@ def make_file(autoencoder_steps: int) -> ModelFile:
         actions=("walk", "kick ö"),
         frame_rate=29.97,
         window=32,
+        clip_frames=(32, 20),
         bones=BoneShape(torch.randn(24, 3), torch.randn(24, 3, 10), torch.randn(4, 3), torch.randn(4, 3, 10)),
         betas_mean=torch.randn(10),
         betas_factor=torch.randn(10, 10),
@@ -53,7 +54,7 @@ def test_a_model_survives_the_file(tmp_path, autoencoder_steps):
     file = make_file(autoencoder_steps)
     save_model(tmp_path / "model.safetensors", file, file.model.generator.state_dict())
     same = load_model(tmp_path / "model.safetensors")
-    for name in ("actions", "frame_rate", "window", "config", "provenance"):
+    for name in ("actions", "frame_rate", "window", "clip_frames", "config", "provenance"):
         assert getattr(same, name) == getattr(file, name), name
     for name in ("betas_mean", "betas_factor"):
         assert torch.equal(getattr(same, name), getattr(file, name)), name

@@ -1,0 +1,368 @@
+"""Meshes to pictures: colour, depth, instance, body part and normals of every frame in one pass, by warp kernels.
+
+The same kernels run on the CPU (one thread: start a process per core) and on CUDA. No window, no OpenGL.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+from numpy import ndarray
+
+from motiongan.body.smpl import Body
+from motiongan.errors import MotionganError
+from motiongan.rendering.appearance import Landmarks, Look, linear_to_srgb
+from motiongan.rendering.camera import Camera
+from motiongan.rendering.clothing import Tailor
+from motiongan.rendering.scenes import Scene
+from motiongan.rendering.stage import Stage
+from motiongan.rendering.warp_runtime import load_warp
+
+_NOISE_SIZE = 1 << 20  # numbers in the table of the sensor's noise
+_CURVE_STEPS = 4096  # of the table from light to sRGB
+_SHADOW_MARGIN = 0.05  # metres around the people in a shadow map
+_MAX_FACES = 1 << 20
+_SINK = -0.02  # metres below the ground at which it hides a body: soles may sink that much, as into grass
+
+
+@dataclass(frozen=True, eq=False)
+class Buffers:
+    """The pictures of n frames.
+
+    colour    sRGB
+    depth     metres along the camera's z axis; inf where there is nothing
+    instance  0 = background (ground included), k + 1 = person k
+    part      0 = none, else the body part: 1 + number of the SMPL joint that moves it most
+    normals   of the surface, unit length, camera axes; 0 where there is nothing
+    Ground has a finite depth and instance 0; before a photograph there is no ground, only its shadow.
+    """
+
+    colour: UInt8[ndarray, "frames height width 3"]
+    depth: Float32[ndarray, "frames height width"]
+    instance: UInt8[ndarray, "frames height width"]
+    part: UInt8[ndarray, "frames height width"]
+    normals: Float32[ndarray, "frames height width 3"]
+
+    def __len__(self) -> int:
+        return len(self.colour)
+
+    @staticmethod
+    def empty(frames: int, height: int, width: int) -> "Buffers":
+        """Pictures of nothing: black, infinitely far."""
+        return Buffers(
+            colour=np.zeros((frames, height, width, 3), np.uint8),
+            depth=np.full((frames, height, width), np.inf, np.float32),
+            instance=np.zeros((frames, height, width), np.uint8),
+            part=np.zeros((frames, height, width), np.uint8),
+            normals=np.zeros((frames, height, width, 3), np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a picture costs.
+
+    samples      along each side of a pixel: 2 = four samples a pixel
+    shadows      False: no shadow maps
+    shadow_size  texels along a side of a shadow map
+    dressed      False: the bare body, without the thickness of clothes and hair
+    """
+
+    samples: int = 2
+    shadows: bool = True
+    shadow_size: int = 512
+    dressed: bool = True
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """How light becomes numbers: exposure, and noise with variance read + shot x light (light 1 = white)."""
+
+    exposure: float = 1.0
+    shot: float = 0.0
+    read: float = 0.0
+
+
+class Rasterizer:
+    """Draws people of one body model.
+
+    faces    (faces, 3) counter-clockwise from outside
+    rest     (vertices, 3) the mean body in its rest pose, by which it is painted
+    weights  (vertices, parts) skinning weights, which tell the parts apart
+    device   "cpu" or "cuda", "cuda:1"
+    cull     leave out faces seen from behind, which a closed mesh hides anyway
+    texture_coordinates, texture_faces   as of a Body, for people who wear textures
+    """
+
+    def __init__(
+        self,
+        faces: ndarray,
+        rest: ndarray,
+        weights: ndarray,
+        *,
+        device: str = "cpu",
+        cull: bool = True,
+        texture_coordinates: ndarray | None = None,
+        texture_faces: ndarray | None = None,
+    ) -> None:
+        self._wp = load_warp()
+        self.device = device
+        if device.startswith("cuda") and not self._wp.is_cuda_available():
+            raise MotionganError(f"--device {device}: no CUDA device here; use cpu")
+        from motiongan.rendering import light_kernels, people_kernels, rasterizer_kernels, surroundings_kernels
+
+        self._geometry, self._light = rasterizer_kernels, light_kernels
+        self._surroundings, self._people = surroundings_kernels, people_kernels
+        self._cull = int(cull)
+        self._spaces: dict[str, Any] = {}
+        self.num_vertices = len(rest)
+        self.num_faces = len(faces)
+        wp = self._wp
+        faces = np.ascontiguousarray(faces, np.int32)
+        # Faces around each vertex, in order.
+        corners = np.argsort(faces.ravel(), kind="stable")
+        first = np.concatenate([[0], np.bincount(faces.ravel(), minlength=len(rest)).cumsum()])
+        self._faces = self.upload(faces, wp.vec3i)
+        self.has_texture_places = texture_coordinates is not None and texture_faces is not None
+        places = np.zeros((1, 2)) if texture_coordinates is None else texture_coordinates
+        corners_of = np.zeros((1, 3)) if texture_faces is None else texture_faces
+        self._texture_places = self.upload(np.ascontiguousarray(places, np.float32), wp.vec2)
+        self._texture_faces = self.upload(np.ascontiguousarray(corners_of, np.int32), wp.vec3i)
+        self._first_face = self.upload(first.astype(np.int32), wp.int32)
+        self._faces_of = self.upload((corners // 3).astype(np.int32), wp.int32)
+        self.rest = self.upload(np.ascontiguousarray(rest, np.float32), wp.vec3)
+        self._weights = self.upload(np.ascontiguousarray(weights, np.float32), wp.float32)
+        self._part = self.upload(weights.argmax(-1).astype(np.int32), wp.int32)
+        self.tailor = Tailor(rest, faces)
+        self._neighbour = self.upload(self.tailor.neighbour, wp.int32)
+        self._taps = self.upload(_taps(light_kernels.BLOCKER_TAPS, light_kernels.SHADOW_TAPS), wp.vec3)
+        noise = np.random.default_rng(0).standard_normal(_NOISE_SIZE, np.float32)
+        self._noise = self.upload(noise, wp.float32)
+        curve = linear_to_srgb((np.arange(_CURVE_STEPS) + 0.5) / _CURVE_STEPS)
+        self._curve = self.upload(np.round(curve * 255).astype(np.uint8), wp.uint8)
+
+    @classmethod
+    def of_body(cls, body: Body, *, device: str = "cpu") -> "Rasterizer":
+        """The rasterizer of a body model, with its textures\' places where it has them."""
+        places, corners = body.texture_coordinates, body.texture_faces
+        return cls(
+            body.faces.numpy(),
+            body.v_template.numpy(),
+            body.weights.numpy(),
+            device=device,
+            texture_coordinates=None if places is None else places.numpy(),
+            texture_faces=None if corners is None else corners.numpy(),
+        )
+
+    def stage(self, scene: Scene, looks: Sequence[Look], marks: Landmarks, textures: Sequence[ndarray] = ()) -> Stage:
+        """A scene and its people's looks, ready on the device.
+
+        textures   one a person, (texels, texels, 3) of one size in linear light: worn in place of painted clothes
+        """
+        return Stage(self, scene, looks, marks, textures)
+
+    def render(
+        self,
+        stage: Stage,
+        moments: Sequence[tuple[Float32[ndarray, "frames people vertices 3"], Camera, float]],
+        *,
+        quality: Quality = Quality(),
+        sensor: Sensor = Sensor(),
+        noise_seeds: Sequence[int] = (),
+    ) -> Buffers:
+        """The pictures of some frames.
+
+        moments      vertices (world, metres), cameras and weights of the moments of the exposure: one for a sharp
+                     picture, several for motion blur; depth, masks and normals belong to the middle one
+        noise_seeds  one number a frame, where the sensor is noisy
+        """
+        wp = self._wp
+        frames, people = moments[0][0].shape[:2]
+        camera = moments[0][1]
+        height, width = camera.height, camera.width
+        if people * self.num_faces > _MAX_FACES:
+            raise MotionganError(f"{people} people have more than {_MAX_FACES} faces together; render fewer")
+        shape = (frames, height, width)
+        light = self._space("light", shape, wp.vec3)
+        light.zero_()
+        depth, normals = self._space("depth", shape, wp.float32), self._space("normals", shape, wp.vec3)
+        instance, part = self._space("instance", shape, wp.uint8), self._space("part", shape, wp.uint8)
+        for index, (vertices, moment_camera, weight) in enumerate(moments):
+            targets = (light, depth, instance, part, normals)
+            is_middle = index == len(moments) // 2
+            # Motion smooths the edges of the other moments: one sample a pixel is enough for them.
+            drawn = quality if is_middle else replace(quality, samples=1)
+            self._draw(stage, vertices, moment_camera, weight, drawn, targets, is_middle)
+        picture = self._space("picture", (*shape, 3), wp.uint8)
+        seeds = np.asarray(noise_seeds if len(noise_seeds) else [0] * frames, np.int64)
+        self.launch(
+            self._light.develop,
+            (frames, height, width),
+            [light, sensor.exposure, self._noise, self.upload((seeds % _NOISE_SIZE).astype(np.int32), wp.int32)],
+            [sensor.shot, sensor.read, self._curve, picture],
+        )
+        return Buffers(
+            colour=picture.numpy().copy(),
+            depth=depth.numpy().copy(),
+            instance=instance.numpy().copy(),
+            part=part.numpy().copy(),
+            normals=normals.numpy().copy(),
+        )
+
+    def _draw(
+        self,
+        stage: Stage,
+        vertices: ndarray,
+        camera: Camera,
+        weight: float,
+        quality: Quality,
+        targets: tuple[Any, ...],
+        record: bool,
+    ) -> None:
+        """Add one moment's light to the first target, and fill the others if they are to be recorded."""
+        wp = self._wp
+        frames, people = vertices.shape[:2]
+        count = people * self.num_vertices
+        points = self.upload(np.ascontiguousarray(vertices.reshape(frames, count, 3), np.float32), wp.vec3)
+        normals = self._space("vertex normals", (frames, count), wp.vec3)
+        self.launch(
+            self._geometry.vertex_normals,
+            (frames, count),
+            [points, self._faces, self._first_face, self._faces_of, normals],
+        )
+        intrinsics = self.upload(_numbers(camera.intrinsics), wp.mat33)
+        rotation = self.upload(_numbers(camera.rotation), wp.mat33)
+        translation = self.upload(_numbers(camera.translation), wp.vec3)
+        dressed = self._space("dressed", (frames, count), wp.vec3)
+        viewed = self._space("viewed", (frames, count), wp.vec3)
+        is_dressed = quality.dressed and not stage.has_texture  # a texture lies on the skin
+        offsets = stage.offsets if is_dressed else stage.no_offsets
+        self.launch(
+            self._geometry.dress_and_view,
+            (frames, count),
+            [points, normals, self._neighbour, offsets, rotation, translation, dressed, viewed],
+        )
+        if is_dressed:
+            self.launch(
+                self._geometry.vertex_normals,
+                (frames, count),
+                [dressed, self._faces, self._first_face, self._faces_of, normals],
+            )
+        height, width = camera.height, camera.width
+        zbuffer = self._space("z", (frames, height * quality.samples, width * quality.samples), wp.int64)
+        touched = self._space("touched", (frames, height, width), wp.uint8)
+        touched.zero_()
+        zbuffer.fill_(self._geometry.EMPTY)
+        self.launch(
+            self._geometry.rasterize,
+            (frames, people * self.num_faces),
+            [viewed, self._faces, self.num_vertices, intrinsics, rotation, translation],
+            [quality.samples, _SINK if stage.has_ground else -1.0e9, self._cull, zbuffer, touched],
+        )
+        size = quality.shadow_size if quality.shadows else 1
+        windows = self.upload(_shadow_windows(vertices, stage.light_axes, size), wp.vec3)
+        nearest = self._space("shadow", (frames, 2, size, size), wp.float32)
+        if quality.shadows:
+            nearest.fill_(1.0e9)
+            self.launch(
+                self._geometry.rasterize_shadow,
+                (frames, 2, people * self.num_faces),
+                [dressed, self._faces, self.num_vertices, stage.axes, windows, nearest],
+            )
+        stage.lights.shadows = int(quality.shadows)
+        light, depth, instance, part, out_normals = targets
+        view = [intrinsics, rotation, translation, quality.samples]
+        shadow = [stage.axes, windows, nearest, self._taps]
+        covered = self._space("covered", (depth.size,), wp.int32)
+        num_covered = wp.zeros(1, dtype=wp.int32, device=self.device)
+        self.launch(
+            self._surroundings.shade_surroundings,
+            (frames, height, -(-width // self._geometry.STRIP)),
+            [
+                zbuffer,
+                touched,
+                *view,
+                stage.lights,
+                stage.setting,
+                stage.texels,
+                stage.num_levels,
+                stage.panorama,
+                *shadow,
+            ],
+            [weight, light, int(record), depth, instance, part, out_normals, covered, num_covered],
+        )
+        pixels = int(num_covered.numpy()[0])
+        if not pixels:
+            return
+        groups = -(-pixels // self._geometry.STRIP)
+        self.launch(
+            self._people.shade_people,
+            (groups,),
+            [covered, pixels, zbuffer, viewed, dressed, normals, self._faces, stage.places, self.num_vertices, *view],
+            [stage.outfits, stage.numbers, stage.has_texture, stage.texture, self._texture_places, self._texture_faces],
+            [stage.lights, *shadow, weight, light],
+        )
+        if record:
+            self.launch(
+                self._people.record_people,
+                (groups,),
+                [
+                    covered,
+                    pixels,
+                    zbuffer,
+                    viewed,
+                    normals,
+                    self._faces,
+                    self._weights,
+                    self._part,
+                    intrinsics,
+                    rotation,
+                ],
+                [quality.samples, depth, instance, part, out_normals],
+            )
+
+    def _space(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An array to fill; the one of the last call where it fits, for new memory costs more than a small kernel."""
+        space = self._spaces.get(name)
+        if space is None or space.shape != shape:
+            self._spaces[name] = space = self._wp.empty(shape, dtype=dtype, device=self.device)
+        return space
+
+    def launch(self, kernel: Any, dim: tuple[int, ...], *arguments: list[Any]) -> None:
+        """Run a kernel; its arguments come in groups only for the eye."""
+        self._wp.launch(kernel, dim=dim, inputs=[item for group in arguments for item in group], device=self.device)
+
+    def upload(self, array: ndarray, dtype: Any) -> Any:
+        """The array on the device."""
+        return self._wp.array(array, dtype=dtype, device=self.device)
+
+
+def _numbers(tensor: torch.Tensor) -> ndarray:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy(), np.float32)
+
+
+def _shadow_windows(vertices: ndarray, axes: ndarray, size: int) -> ndarray:
+    """(frames, lights, 3) corner of each shadow map along its axes and texels per metre: the people fill the map."""
+    frames = len(vertices)
+    points = vertices.reshape(frames, -1, 3)
+    windows = np.zeros((frames, len(axes), 3), np.float32)
+    for light, way in enumerate(axes):
+        flat = points @ way[:2].T  # (frames, points, 2)
+        low, high = flat.min(1) - _SHADOW_MARGIN, flat.max(1) + _SHADOW_MARGIN
+        extent = (high - low).max(-1)
+        windows[:, light, :2] = (low + high) / 2 - extent[:, None] / 2
+        windows[:, light, 2] = size / extent
+    return windows
+
+
+def _taps(*counts: int) -> ndarray:
+    """(taps, 3) x, y and radius of points spread evenly over the unit disc, one sunflower spiral after another."""
+    spirals: list[ndarray] = []
+    for count in counts:
+        radius = np.sqrt((np.arange(count) + 0.5) / count)
+        angle = np.arange(count) * np.pi * (3 - np.sqrt(5))
+        spirals.append(np.stack([radius * np.cos(angle), radius * np.sin(angle), radius], -1))
+    return np.concatenate(spirals).astype(np.float32)

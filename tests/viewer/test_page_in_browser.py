@@ -1,0 +1,140 @@
+"""The page as a person meets it: in a headless Chromium, with mouse and keyboard. Skipped where there is none."""
+
+import threading
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from browser import Browser, find_browser, wait_for
+
+from motiongan.body.smpl import load_body
+from motiongan.motion.store import MotionFile, write_clips
+from motiongan.viewer.page import Page
+
+pytest.importorskip("viser", reason="viser is not installed (extra [view])")
+
+from motiongan.viewer.server import start_server, stop_server
+
+SCENE = (slice(60, None), slice(0, 480))  # rows and columns of the window that the controls do not cover
+
+
+@pytest.fixture(scope="module")
+def page_in_browser(tmp_path_factory, make_clip):
+    """A page of three clips, one of them broken, beside a second file; and the browser that shows it."""
+    executable = find_browser()
+    if executable is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome on PATH")
+    folder = tmp_path_factory.mktemp("page")
+    walk, squat = (make_clip(i, num_frames=60, action=action) for i, action in enumerate(("walk", "squat")))
+    broken = make_clip(2, num_frames=10, action="walk", subject="<b>ben</b>")
+    broken.trans[3] = np.nan
+    write_clips(folder / "new.h5", [walk, squat, broken], kind="sample")
+    write_clips(folder / "old.h5", [make_clip(i, action=a) for i, a in enumerate(("squat", "walk"))], kind="sample")
+    server = start_server("127.0.0.1", 0)
+    with MotionFile(folder / "new.h5") as file, MotionFile(folder / "old.h5") as against:
+        page = Page(server, file, load_body(), against)
+        loop = threading.Thread(target=page.run, daemon=True)
+        loop.start()
+        try:
+            with Browser(executable, folder) as browser:
+                browser.open(f"http://127.0.0.1:{server.get_port()}")
+                wait_for(lambda: "Playback" in browser.text() and "mean speed" in browser.text(), "the controls")
+                yield page, browser
+        finally:
+            page.stop()
+            loop.join(timeout=10)
+            stop_server(server)
+
+
+def still(browser):
+    """The scene when nothing changes in it any more."""
+    # Its remark that it draws without a graphics card covers a part of the scene for a while.
+    browser.evaluate("document.querySelectorAll('[role=alert] button').forEach(button => button.click())")
+    pictures = [browser.photograph()[SCENE]]
+
+    def at_rest():
+        pictures.append(browser.photograph()[SCENE])
+        return np.abs(pictures[-1].astype(int) - pictures[-2]).max() <= 2
+
+    wait_for(at_rest, "the scene to come to rest")
+    return pictures[-1]
+
+
+def changed_share(before, after):
+    """Share of the pixels that differ visibly."""
+    return (np.abs(before.astype(int) - after).max(-1) > 24).mean()
+
+
+def choose(browser, shown, option):
+    """Open the list that now shows a text and take an option of it."""
+    browser.evaluate(f"[...document.querySelectorAll('input')].find(e => e.value.startsWith('{shown}')).id = 'wanted'")
+    browser.click("#wanted")
+    wait_for(lambda: browser.evaluate("document.querySelectorAll('[role=option]').length"), "the list to open")
+    browser.click("[role=option]", option)
+    browser.evaluate("document.querySelector('#wanted').removeAttribute('id')")
+
+
+def test_the_page_shows_two_people_on_a_ground(page_in_browser):
+    _, browser = page_in_browser
+    picture = still(browser).astype(int)
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 500
+    red, _, blue = np.moveaxis(picture, -1, 0)
+    assert (blue > red + 40).mean() > 0.005  # the first one's body is blue, the other one's sand
+    assert (red > blue + 40).mean() > 0.005
+    for text in ("new.h5", "old.h5 (beside)", "1 of 3 listed", "60 frames"):
+        wait_for(lambda text=text: text in browser.text(), text)
+
+
+def test_playing_moves_the_body_and_pausing_holds_it(page_in_browser):
+    page, browser = page_in_browser
+    before = still(browser)
+    browser.click("button", "Play")
+    wait_for(lambda: 5 < page.playback.frame < 55, "some frames to pass")
+    wait_for(lambda: "Pause" in browser.text(), "the button to say what it does now")
+    browser.press(" ", "Space")
+    wait_for(lambda: not page.playback.playing, "the space bar to pause")
+    assert changed_share(before, still(browser)) > 0.005
+    frame = page.playback.frame
+    browser.press("ArrowRight", "ArrowRight")
+    wait_for(lambda: page.playback.frame == frame + 1, "the arrow to go one frame on")
+
+
+def test_the_filter_lists_the_clips_of_an_action(page_in_browser):
+    page, browser = page_in_browser
+    choose(browser, "all actions", "squat (1)")
+    wait_for(lambda: "1 of 1 listed; number 1 of the file" in browser.text(), "the list of squats")
+    wait_for(lambda: page.playback.frame == 0, "the clip to begin")
+    both = "document.body.innerText.match(/action\\s+squat\\s+squat/) !== null"
+    wait_for(lambda: browser.evaluate(both), "the figures of both squats")
+    choose(browser, "squat", "all actions (3)")
+    wait_for(lambda: "2 of 3 listed; number 1 of the file" in browser.text(), "the whole list, at the same clip")
+
+
+def test_a_clip_that_cannot_be_shown_is_told_and_the_last_one_stays(page_in_browser):
+    page, browser = page_in_browser
+    browser.click("button", "Next")
+    wait_for(lambda: "clip 2 holds NaN" in browser.text(), "the reason")
+    browser.click("button", "Next")
+    wait_for(lambda: "1 of 3 listed" in browser.text() and "holds NaN" not in browser.text(), "the next clip")
+    browser.click("button", "Play")
+    wait_for(lambda: page.playback.frame > 2, "it to play")
+
+
+def test_the_skeleton_takes_the_place_of_the_body(page_in_browser):
+    page, browser = page_in_browser
+    browser.press(" ", "Space")
+    wait_for(lambda: not page.playback.playing, "the space bar to pause")
+    before = still(browser)
+    browser.click("[role=tab]", "Show")
+    choose(browser, "body", "skeleton")
+    wait_for(lambda: page.marks.figure == "skeleton", "the choice")
+    after = still(browser)
+    assert changed_share(before, after) > 0.01
+    dark = after.astype(int).max(-1) < 110
+    assert dark.mean() > 0.001  # the skeletons' trunks and heads are dark, the bodies are not
+
+
+def test_nothing_is_asked_of_any_other_machine(page_in_browser):
+    _, browser = page_in_browser
+    places = {urlsplit(address) for address in browser.requests}
+    assert {place.hostname for place in places if place.scheme not in ("data", "blob")} == {"127.0.0.1"}

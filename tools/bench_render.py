@@ -1,0 +1,228 @@
+"""Frames a second of the renderer, and what shadows, supersampling and people cost.
+
+python tools/bench_render.py [--sizes 256,512] [--frames 8] [--workers N] [--device cpu] [--out FILE.json]
+
+One process on one thread, then one process a core. A frame is everything: skinning, colour, depth, instance mask, part
+mask, normals; writing files is measured apart. Where pyrender or pyvista can be imported they draw the same meshes
+(colour and depth) beside it, with shadows, from the same camera.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from motiongan.body.smpl import Body, load_body
+from motiongan.rendering.appearance import Landmarks, draw_looks
+from motiongan.rendering.camera import Camera, intrinsics_of, look_at
+from motiongan.rendering.images import FOLDERS, depth_to_millimetres, png_bytes
+from motiongan.rendering.rasterizer import Buffers, Quality, Rasterizer
+from motiongan.rendering.scenes import draw_scene
+
+_SECONDS = 2.5  # for each figure
+_STRIDE = 1.0  # metres between people
+
+
+class Subject:
+    """People who swing their limbs before a camera that sees them from head to foot."""
+
+    def __init__(self, size: int, frames: int, people: int, device: str, scene: str = "track") -> None:
+        self.body: Body = load_body()
+        random = np.random.default_rng(0)
+        self.frames, self.people = frames, people
+        swing = 0.25 * torch.from_numpy(random.standard_normal((people, frames, 24, 3)).astype(np.float32))
+        swing[:, :, 0] = torch.tensor([np.pi / 2, 0.0, 0.0])
+        self.poses = swing
+        self.trans = torch.zeros(people, frames, 3)
+        self.trans[..., 2] = 1.2
+        self.trans[..., 0] = (torch.arange(people)[:, None] - (people - 1) / 2) * _STRIDE
+        self.trans[..., 1] = (torch.arange(people)[:, None] % 2) * _STRIDE
+        reach = 2.9 + 1.0 * (people - 1)
+        rotation, translation = look_at(
+            torch.tensor([[0.3, -reach, 1.6]]).expand(frames, 3), torch.tensor([[0.0, 0.0, 0.95]]).expand(frames, 3)
+        )
+        k = intrinsics_of(1.2 * size, size, size).expand(frames, 3, 3)
+        self.camera = Camera(k, rotation, translation, size, size)
+        self.rasterizer = Rasterizer.of_body(self.body, device=device)
+        looks = draw_looks(["neutral"] * people, random=random)
+        self.stage = self.rasterizer.stage(
+            draw_scene(scene, [], size, size, random=random), looks, Landmarks.of(self.body)
+        )
+
+    def vertices(self) -> np.ndarray:
+        """(frames, people, vertices, 3): skinning is part of every frame."""
+        betas = torch.zeros(self.frames, 10)
+        with torch.inference_mode():
+            each = [self.body.vertices(self.poses[p], self.trans[p], betas) for p in range(self.people)]
+        return torch.stack(each, 1).numpy()
+
+    def render(self, quality: Quality) -> Buffers:
+        return self.rasterizer.render(self.stage, [(self.vertices(), self.camera, 1.0)], quality=quality)
+
+
+def frames_per_second(draw: Callable[[], Any], frames: int) -> tuple[float, float]:
+    """Frames a second of wall time and of processor time, after a first call that compiles and warms up."""
+    draw()
+    wall, used, rounds = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - wall < _SECONDS or rounds < 2:
+        draw()
+        rounds += 1
+    return rounds * frames / (time.perf_counter() - wall), rounds * frames / (time.process_time() - used)
+
+
+def _one_worker(size: int, frames: int, device: str, barrier: Any, results: Any) -> None:
+    torch.set_num_threads(1)
+    subject = Subject(size, frames, 1, device)
+    subject.render(Quality())
+    barrier.wait()
+    results.put(frames_per_second(lambda: subject.render(Quality()), frames)[0])
+
+
+def all_cores(size: int, frames: int, device: str, workers: int) -> float:
+    """Frames a second of wall time, of all processes together."""
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(workers), context.Queue()
+    processes = [
+        context.Process(target=_one_worker, args=(size, frames, device, barrier, results)) for _ in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    total = sum(results.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return total
+
+
+def pyrender_speed(subject: Subject) -> tuple[float, float] | str:
+    """pyrender on EGL or OSMesa: smooth mesh, directional light with shadow, colour and depth."""
+    try:
+        os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+        import pyrender
+        import trimesh
+
+        size = subject.camera.width
+        renderer = pyrender.OffscreenRenderer(size, size)
+        k = subject.camera.intrinsics[0]
+        camera = pyrender.IntrinsicsCamera(float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]))
+        pose = _opengl_pose(subject)
+        faces = subject.body.faces.numpy()
+
+        def draw() -> None:
+            for mesh in subject.vertices()[:, 0]:
+                scene = pyrender.Scene(ambient_light=[0.3, 0.3, 0.3])
+                scene.add(pyrender.Mesh.from_trimesh(trimesh.Trimesh(mesh, faces, process=False)))
+                scene.add(camera, pose=pose)
+                scene.add(pyrender.DirectionalLight(intensity=3.0), pose=pose)
+                renderer.render(scene, flags=pyrender.RenderFlags.SHADOWS_DIRECTIONAL)
+
+        return frames_per_second(draw, subject.frames)
+    except Exception as error:  # whatever keeps it from running here is the answer
+        return f"does not run here: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def pyvista_speed(subject: Subject) -> tuple[float, float] | str:
+    """VTK by way of pyvista: smooth mesh, one light, colour and depth."""
+    try:
+        import pyvista
+
+        size = subject.camera.width
+        plotter = pyvista.Plotter(off_screen=True, window_size=[size, size])
+        faces = subject.body.faces.numpy()
+        cells = np.concatenate([np.full((len(faces), 1), 3), faces], 1)
+        mesh = pyvista.PolyData(subject.vertices()[0, 0], cells)
+        plotter.add_mesh(mesh, smooth_shading=True)
+        plotter.camera_position = [tuple(subject.camera.position[0].tolist()), (0, 0, 0.95), (0, 0, 1)]
+
+        def draw() -> None:
+            for vertices in subject.vertices()[:, 0]:
+                mesh.points = vertices
+                mesh.compute_normals(inplace=True)
+                plotter.render()
+                plotter.screenshot(return_img=True)
+                plotter.get_image_depth()
+
+        return frames_per_second(draw, subject.frames)
+    except Exception as error:
+        return f"does not run here: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+
+
+def _opengl_pose(subject: Subject) -> np.ndarray:
+    """(4, 4) camera -> world with OpenGL's axes (y up, looking along -z)."""
+    pose = np.eye(4)
+    rotation = subject.camera.rotation[0].numpy().T
+    pose[:3, :3] = rotation * np.array([1, -1, -1])
+    pose[:3, 3] = subject.camera.position[0].numpy()
+    return pose
+
+
+def file_seconds(buffers: Buffers) -> float:
+    """Seconds to encode all the files of one frame as PNG."""
+    start = time.process_time()
+    for kind, name in FOLDERS.items():
+        picture = getattr(buffers, name)[0]
+        png_bytes(depth_to_millimetres(picture) if kind == "depth" else picture)
+    return time.process_time() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default="256,512")
+    parser.add_argument("--frames", type=int, default=4, help="frames in one go")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--others", action=argparse.BooleanOptionalAction, default=True, help="pyrender, pyvista")
+    parser.add_argument("--out", type=Path, help="also write the figures as JSON")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    results: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "device": args.device}
+
+    print(f"{'':34}{'frames/s':>10}{'per CPU s':>11}{'relative':>10}")
+    for size in map(int, args.sizes.split(",")):
+        base = Quality()
+        cases: list[tuple[str, int, Quality]] = [
+            ("all buffers", 1, base),
+            ("  without shadows", 1, Quality(shadows=False)),
+            ("  one sample a pixel", 1, Quality(samples=1)),
+            ("  neither", 1, Quality(samples=1, shadows=False)),
+            ("  2 people", 2, base),
+            ("  4 people", 4, base),
+        ]
+        reference = 0.0
+        for name, people, quality in cases:
+            subject = Subject(size, args.frames, people, args.device)
+            wall, used = frames_per_second(lambda s=subject, q=quality: s.render(q), args.frames)
+            reference = reference or wall
+            results[f"{size} {name.strip()}"] = {"wall": wall, "cpu": used}
+            print(f"{f'{size} x {size}, {name}':34}{wall:10.1f}{used:11.1f}{reference / wall:9.2f}x")
+        one = Subject(size, args.frames, 1, args.device)
+        encoding = file_seconds(one.render(base))
+        print(f"{f'{size} x {size},   PNG files of a frame':34}{1e3 * encoding:8.1f} ms")
+        if args.workers > 1:
+            together = all_cores(size, args.frames, args.device, args.workers)
+            results[f"{size} {args.workers} processes"] = together
+            print(f"{f'{size} x {size}, {args.workers} processes':34}{together:10.1f}")
+        if args.others:
+            for name, speed in (("pyrender", pyrender_speed), ("pyvista", pyvista_speed)):
+                if name == "pyvista" and not os.environ.get("BENCH_PYVISTA"):
+                    continue  # VTK ends the process where the system has no OpenGL: only when asked for
+                figure = speed(one)
+                results[f"{size} {name}"] = figure
+                if isinstance(figure, str):
+                    print(f"{f'{size} x {size}, {name}':34}  {figure}")
+                else:
+                    print(f"{f'{size} x {size}, {name}':34}{figure[0]:10.1f}{figure[1]:11.1f}")
+    if args.out:
+        args.out.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
