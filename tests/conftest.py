@@ -1,5 +1,6 @@
 """Fixtures that several test files use: tiny, seeded, and free of licensed data."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from motiongan.motion.store import write_clips
 
 if TYPE_CHECKING:
     from motiongan.training.config import TrainConfig
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts its background jobs
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _HALF_BODY = {  # joint: x (to the left), y (up), z (ahead) of the left side and the midline, metres, pelvis at 0
     "pelvis": (0.0, 0.0, 0.0),

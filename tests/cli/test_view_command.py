@@ -49,7 +49,8 @@ def test_a_missing_extra_says_what_to_install(motion_file, capsys, monkeypatch):
 def test_it_serves_the_page_until_ctrl_c_and_ends_without_a_word(motion_file):
     pytest.importorskip("viser")
     command = [sys.executable, "-m", "motiongan", "view", str(motion_file), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a job in the background ignores it
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **heard) as process:
         try:
             line = process.stdout.readline()
             address = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
