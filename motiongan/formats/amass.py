@@ -119,6 +119,8 @@ def _poses(file: np.lib.npyio.NpzFile, name: str) -> tuple[ndarray, str]:
     """Rotations of at least the 22 body joints, (frames, joints x 3), and the body model they belong to."""
     if "poses" in file:
         poses = _array(file, "poses", name)
+        if not len(poses):
+            raise MotionganError(f"{name}: a clip without frames")
         poses = poses.reshape(len(poses), -1) if poses.ndim == 3 else poses
         if poses.ndim != 2 or poses.shape[1] not in _BODY_MODELS:
             raise MotionganError(f"{name}: `poses` has shape {poses.shape}, expected (frames, 72, 156 or 165)")

@@ -162,6 +162,9 @@ def convert_part(items: Sequence[Item], calibration: Calibration | None, options
             except MotionganError as error:
                 kind = "passed over" if isinstance(error, NoMotionError) else "left out"
                 converted = Converted(notices=[Notice(label, kind, _without(label, str(error)))])
+            except Exception as error:  # what no reader thought of must not cost the other files
+                text = f"it broke its reader ({type(error).__name__}: {error}); please report it with the file"
+                converted = Converted(notices=[Notice(label, "left out", text)])
         converted.notices += [Notice(label, "repaired", _without(label, text)) for text in warnings]
         results.append(converted)
     return ConvertedPart(results, calibration)

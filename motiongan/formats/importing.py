@@ -265,6 +265,10 @@ def _items(
                     Notice(source.label, "left out", "a motion file inside an archive; unpack it first")
                 )
             continue  # those on disk are merged at the end
+        if source.fault:
+            summary.files += 1
+            summary.notices.append(Notice(source.label, "left out", source.fault.removeprefix(f"{source.label}: ")))
+            continue
         if source.format not in ("bvh", "amc", "amass"):
             summary.notices.append(Notice(source.label, "passed over", "not a motion file"))
             continue

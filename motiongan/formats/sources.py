@@ -43,6 +43,7 @@ class SourceFile:
     data       its bytes; empty where `format` is None, and for motion files on disk, which are read through `path`
     format     what its content shows; None: nothing that can be imported
     path       where it lies on disk; None inside an archive
+    fault      why it cannot be read: an archive of a folder that breaks off; `format` is None then
     """
 
     name: str
@@ -50,6 +51,7 @@ class SourceFile:
     data: bytes
     format: Format | None
     path: Path | None = None
+    fault: str = ""
 
     @property
     def label(self) -> str:
@@ -90,12 +92,17 @@ def walk(paths: Sequence[str | Path]) -> Iterator[SourceFile]:
     """The files of the sources in order, folders and the archives in them sorted and recursively, one at a time.
 
     Files of no known format come too, with `format` None and no data, so that a summary can name them; hidden files
-    and what file managers leave behind do not. A source that does not exist or a damaged archive raises MotionganError.
+    and what file managers leave behind do not. A damaged archive in a folder comes with its `fault`, after what could
+    be read of it. A source that does not exist, or is itself a damaged archive, raises MotionganError.
     """
     for path in map(Path, paths):
         if path.is_dir():
             for inner in _files_below(path):
-                yield from _walk_file(inner, inner.relative_to(path).as_posix(), str(path))
+                name = inner.relative_to(path).as_posix()
+                try:
+                    yield from _walk_file(inner, name, str(path))
+                except MotionganError as error:  # a download that broke off must not cost the rest of the folder
+                    yield SourceFile(name, str(path), b"", None, inner, fault=str(error))
         elif path.is_file():
             yield from _walk_file(path, path.name, str(path.parent))
         else:

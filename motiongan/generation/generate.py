@@ -18,6 +18,7 @@ from motiongan.motion.clip import NUM_BETAS, Clip
 from motiongan.motion.features import decode
 
 DEFAULT_BATCH = 64
+_BATCH_FRAMES = 1 << 16  # computed at once at most: some 0.6 GB
 _MAX_FRAMES = 100_000  # of one clip: nearly an hour, and what memory holds
 _MAX_TRUNCATION = 10.0
 
@@ -104,6 +105,7 @@ class MotionGenerator:
         batch: int,
     ) -> Iterator[Clip]:
         total = n * len(names)
+        batch = max(1, min(batch, _BATCH_FRAMES // (frames or self.window)))
         for first in range(0, total, batch):
             # Always a full batch: matrix products of another size round differently, and clip i must not change
             # because fewer clips follow it.

@@ -29,8 +29,6 @@ def find_problems(file: MotionFile, skeleton: Callable[[Tensor], Skeleton]) -> I
 
     skeleton   from betas (clips, 10) to bones, such as `body.skeleton`
     """
-    if file.attributes.get("up_axis") != "z":
-        yield f"attribute up_axis is {file.attributes.get('up_axis')!r}, expected 'z'"
     if file.kind not in KINDS:
         yield f"attribute kind is {file.kind!r}, expected one of {', '.join(KINDS)}"
     block: list[tuple[str, Clip]] = []

@@ -7,6 +7,7 @@ import datetime
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -232,7 +233,9 @@ class MotionFile:
             self._load_columns()
         except (AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             self._file.close()
-            raise MotionganError(f"{self.path}: damaged motion file ({_one_line(error)}); make it again") from None
+            missing = re.search(r"object '(.+)' doesn't exist", str(error))
+            reason = f"no `{missing[1]}` in it" if missing else _one_line(error)
+            raise MotionganError(f"{self.path}: damaged motion file ({reason}); make it again") from None
         except BaseException:
             self._file.close()
             raise
@@ -302,10 +305,16 @@ class MotionFile:
                 f"{self.path}: not a motion file (no attribute format = {FORMAT}); `motiongan import` it"
             )
         version = attributes.get("version")
-        if not isinstance(version, int) or version > VERSION:
+        if not isinstance(version, int) or not 1 <= version <= VERSION:
             raise MotionganError(
                 f"{self.path}: motion file version {version}, this motiongan reads up to {VERSION}; update it"
             )
+        if attributes.get("up_axis") != "z":
+            raise MotionganError(
+                f"{self.path}: up_axis is {attributes.get('up_axis')!r}, expected 'z'; turn the motion"
+            )
+        if tuple(self._file["joint_names"].asstr()[:]) != JOINT_NAMES:
+            raise MotionganError(f"{self.path}: /joint_names are not SMPL's 24 in their order; poses would be mixed up")
         self.attributes: dict[str, Any] = attributes
         if not float(attributes["frame_rate"]) > 0:
             raise MotionganError(

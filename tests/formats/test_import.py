@@ -43,6 +43,24 @@ def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
         writer.writerows(rows)
 
 
+def test_what_cannot_be_read_in_a_folder_is_left_out_and_told(tmp_path: Path, body: Body) -> None:
+    write_bvh(tmp_path / "in" / "good.bvh", body)
+    with tarfile.open(tmp_path / "whole.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "in" / "good.bvh", "inner.bvh")
+    whole = (tmp_path / "whole.tar.gz").read_bytes()
+    (tmp_path / "in" / "half.tar.gz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "in" / "part.npz").write_bytes(b"PK\x03\x04garbage")
+    empty = {"poses": np.zeros((0, 156)), "trans": np.zeros((0, 3)), "betas": np.zeros(16), "gender": "male"}
+    np.savez(tmp_path / "in" / "empty.npz", mocap_framerate=120.0, **empty)
+    summary = import_motion([tmp_path / "in"], tmp_path / "out.h5")
+    assert len(read_clips(tmp_path / "out.h5")) == 1
+    left_out = {Path(notice.source).name: notice.text for notice in summary.notices if notice.kind == "left out"}
+    assert set(left_out) == {"half.tar.gz", "part.npz", "empty.npz"}
+    assert left_out["empty.npz"] == "a clip without frames"
+    assert left_out["half.tar.gz"].startswith("damaged archive")
+    assert left_out["part.npz"].startswith("damaged archive")
+
+
 def test_a_folder_with_labels_becomes_labelled_clips(tmp_path: Path, body: Body) -> None:
     poses = write_bvh(tmp_path / "in" / "a.bvh", body)
     write_bvh(tmp_path / "in" / "copy.bvh", body)

@@ -123,7 +123,11 @@ def test_a_cut_off_archive_is_told(packing, part, tmp_path):
     whole = tar({f"{i}.bvh": BVH + random.bytes(90_000) for i in range(14)}, packing)
     (tmp_path / "cut.tar").write_bytes(whole[: int(part * len(whole))])
     with pytest.raises(MotionganError, match=r"cut.tar: damaged archive .*, fetch it again"):
-        list(walk([tmp_path]))
+        list(walk([tmp_path / "cut.tar"]))
+    *read, itself = walk([tmp_path])  # in a folder, what can be read is, and the rest is told
+    assert all(not file.fault for file in read)
+    assert (itself.format, itself.path) == (None, tmp_path / "cut.tar")
+    assert "cut.tar: damaged archive" in itself.fault
 
 
 def test_a_packed_file_that_is_no_archive_is_nothing_to_import(tmp_path):
