@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.random import SeedSequence  # here: numpy.random loads at first use, and its C code loses a Ctrl-C then
 from torch import Tensor
 
 from motiongan.errors import MotionganError, did_you_mean
@@ -182,7 +183,7 @@ def _check_betas(betas: str | np.ndarray) -> None:
 
 def clip_seed(seed: int, number: int) -> int:
     """The seed of clip `number` of a run: 62 well-mixed bits, even (the odd one beside it draws the betas)."""
-    state = np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
+    state = SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
     return (int(state) >> 2) << 1
 
 
