@@ -1,10 +1,12 @@
 """Frames a second of the renderer, and what shadows, supersampling and people cost.
 
-python tools/bench_render.py [--sizes 256,512] [--frames 8] [--workers N] [--device cpu] [--out FILE.json]
+python tools/bench_render.py [--sizes 256,512] [--frames 4] [--workers N] [--device cpu] [--others] [--out FILE.json]
 
-One process on one thread, then one process a core. A frame is everything: skinning, colour, depth, instance mask, part
-mask, normals; writing files is measured apart. Where pyrender or pyvista can be imported they draw the same meshes
-(colour and depth) beside it, with shadows, from the same camera.
+One process on one thread, then one process a core. A frame is everything: skinning, colour with 2 x 2 samples a pixel,
+two lights and soft shadows, depth, instance mask, part mask, normals; writing files is measured apart. Where pyvista or
+pyrender can be imported (by `--other-python`, if not by this one) they draw the same meshes, already skinned, from the
+same camera: colour and depth, one light, with and without its shadow. Below each of their lines stand ours on the same
+meshes with as many samples a pixel, with all buffers and both lights.
 """
 
 import argparse
@@ -12,7 +14,9 @@ import json
 import multiprocessing
 import os
 import platform
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +34,11 @@ from motiongan.rendering.scenes import draw_scene
 
 _SECONDS = 2.5  # for each figure
 _STRIDE = 1.0  # metres between people
+# Other renderers: name, samples along the side of a pixel, shadows. pyrender always takes 4 samples a pixel.
+_OTHERS = (
+    *(("pyvista", 1, False), ("pyvista", 1, True), ("pyvista", 2, True)),
+    *(("pyrender", 2, False), ("pyrender", 2, True)),
+)
 
 
 class Subject:
@@ -68,6 +77,11 @@ class Subject:
     def render(self, quality: Quality) -> Buffers:
         return self.rasterizer.render(self.stage, [(self.vertices(), self.camera, 1.0)], quality=quality)
 
+    def speed_on_given_meshes(self, quality: Quality) -> tuple[float, float]:
+        """Frames a second, wall and CPU, without the skinning."""
+        moments = [(self.vertices(), self.camera, 1.0)]
+        return frames_per_second(lambda: self.rasterizer.render(self.stage, moments, quality=quality), self.frames)
+
 
 def frames_per_second(draw: Callable[[], Any], frames: int) -> tuple[float, float]:
     """Frames a second of wall time and of processor time, after a first call that compiles and warms up."""
@@ -102,66 +116,33 @@ def all_cores(size: int, frames: int, device: str, workers: int) -> float:
     return total
 
 
-def pyrender_speed(subject: Subject) -> tuple[float, float] | str:
-    """pyrender on EGL or OSMesa: smooth mesh, directional light with shadow, colour and depth."""
-    try:
-        os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
-        import pyrender
-        import trimesh
+def other_speed(name: str, samples: int, shadows: bool, subject: Subject, python: str) -> dict[str, float] | str:
+    """Frames a second, wall and CPU, of another renderer on the subject's meshes, in a process of its own.
 
-        size = subject.camera.width
-        renderer = pyrender.OffscreenRenderer(size, size)
-        k = subject.camera.intrinsics[0]
-        camera = pyrender.IntrinsicsCamera(float(k[0, 0]), float(k[1, 1]), float(k[0, 2]), float(k[1, 2]))
-        pose = _opengl_pose(subject)
-        faces = subject.body.faces.numpy()
-
-        def draw() -> None:
-            for mesh in subject.vertices()[:, 0]:
-                scene = pyrender.Scene(ambient_light=[0.3, 0.3, 0.3])
-                scene.add(pyrender.Mesh.from_trimesh(trimesh.Trimesh(mesh, faces, process=False)))
-                scene.add(camera, pose=pose)
-                scene.add(pyrender.DirectionalLight(intensity=3.0), pose=pose)
-                renderer.render(scene, flags=pyrender.RenderFlags.SHADOWS_DIRECTIONAL)
-
-        return frames_per_second(draw, subject.frames)
-    except Exception as error:  # whatever keeps it from running here is the answer
-        return f"does not run here: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-
-
-def pyvista_speed(subject: Subject) -> tuple[float, float] | str:
-    """VTK by way of pyvista: smooth mesh, one light, colour and depth."""
-    try:
-        import pyvista
-
-        size = subject.camera.width
-        plotter = pyvista.Plotter(off_screen=True, window_size=[size, size])
-        faces = subject.body.faces.numpy()
-        cells = np.concatenate([np.full((len(faces), 1), 3), faces], 1)
-        mesh = pyvista.PolyData(subject.vertices()[0, 0], cells)
-        plotter.add_mesh(mesh, smooth_shading=True)
-        plotter.camera_position = [tuple(subject.camera.position[0].tolist()), (0, 0, 0.95), (0, 0, 1)]
-
-        def draw() -> None:
-            for vertices in subject.vertices()[:, 0]:
-                mesh.points = vertices
-                mesh.compute_normals(inplace=True)
-                plotter.render()
-                plotter.screenshot(return_img=True)
-                plotter.get_image_depth()
-
-        return frames_per_second(draw, subject.frames)
-    except Exception as error:
-        return f"does not run here: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-
-
-def _opengl_pose(subject: Subject) -> np.ndarray:
-    """(4, 4) camera -> world with OpenGL's axes (y up, looking along -z)."""
-    pose = np.eye(4)
-    rotation = subject.camera.rotation[0].numpy().T
-    pose[:3, :3] = rotation * np.array([1, -1, -1])
-    pose[:3, 3] = subject.camera.position[0].numpy()
-    return pose
+    A text where it does not run: VTK ends the process where the system has no OpenGL.
+    """
+    script = Path(__file__).with_name("bench_other_renderers.py")
+    with tempfile.TemporaryDirectory() as folder:
+        meshes = Path(folder) / "meshes.npz"
+        np.savez(
+            meshes,
+            vertices=subject.vertices()[:, 0],
+            faces=subject.body.faces.numpy(),
+            size=subject.camera.width,
+            focal=subject.camera.intrinsics[0, 0, 0].numpy(),
+            position=subject.camera.position[0].numpy(),
+            rotation=subject.camera.rotation[0].numpy(),
+        )
+        command = [python, str(script), str(meshes), name, f"--seconds={_SECONDS}"]
+        command += ["--shadows"] * shadows + ["--supersample"] * (name == "pyvista" and samples > 1)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"does not run here: {type(error).__name__}"
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"ended by signal {-done.returncode}"]
+        return f"does not run here: {said[-1]}"
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def file_seconds(buffers: Buffers) -> float:
@@ -179,7 +160,9 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=4, help="frames in one go")
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--others", action=argparse.BooleanOptionalAction, default=True, help="pyrender, pyvista")
+    parser.add_argument("--others", action=argparse.BooleanOptionalAction, default=True, help="pyvista, pyrender")
+    parser.add_argument("--other-python", default=sys.executable, metavar="PATH", help="a Python that has them")
+    parser.add_argument("--cost", action=argparse.BooleanOptionalAction, default=True, help="of shadows, people, ...")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -197,7 +180,7 @@ def main() -> None:
             ("  4 people", 4, base),
         ]
         reference = 0.0
-        for name, people, quality in cases:
+        for name, people, quality in cases if args.cost else cases[:1]:
             subject = Subject(size, args.frames, people, args.device)
             wall, used = frames_per_second(lambda s=subject, q=quality: s.render(q), args.frames)
             reference = reference or wall
@@ -211,18 +194,21 @@ def main() -> None:
             results[f"{size} {args.workers} processes"] = together
             print(f"{f'{size} x {size}, {args.workers} processes':34}{together:10.1f}")
         if args.others:
-            for name, speed in (("pyrender", pyrender_speed), ("pyvista", pyvista_speed)):
-                if name == "pyvista" and not os.environ.get("BENCH_PYVISTA"):
-                    continue  # VTK ends the process where the system has no OpenGL: only when asked for
-                figure = speed(one)
-                results[f"{size} {name}"] = figure
+            for name, samples, shadows in _OTHERS:
+                label = f"{name}, {samples}x{samples}" + ", shadows" * shadows
+                figure = other_speed(name, samples, shadows, one, args.other_python)
+                results[f"{size} {label}"] = figure
                 if isinstance(figure, str):
-                    print(f"{f'{size} x {size}, {name}':34}  {figure}")
-                else:
-                    print(f"{f'{size} x {size}, {name}':34}{figure[0]:10.1f}{figure[1]:11.1f}")
+                    print(f"{f'{size} x {size}, {label}':34}  {figure}")
+                    continue
+                print(f"{f'{size} x {size}, {label}':34}{figure['wall']:10.1f}{figure['cpu']:11.1f}")
+                wall, used = one.speed_on_given_meshes(Quality(samples=samples, shadows=shadows))
+                results[f"{size} ours as {label}"] = {"wall": wall, "cpu": used}
+                times = f"{wall / figure['wall']:.1f} x in wall time, {used / figure['cpu']:.1f} x in CPU time"
+                print(f"{'  ours, likewise':34}{wall:10.1f}{used:11.1f}   {times}")
     if args.out:
         args.out.write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -100,6 +100,11 @@ def decode_mask(counts: str, height: int, width: int) -> Bool[ndarray, "height w
     return _mask_api().decode({"size": [height, width], "counts": counts.encode("ascii")}).astype(bool)
 
 
+def check_annotations() -> None:
+    """Raise MotionganError where annotations cannot be made."""
+    _mask_api()
+
+
 def _mask_api() -> Any:
     try:
         from pycocotools import mask

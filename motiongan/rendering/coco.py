@@ -18,7 +18,8 @@ from numpy import ndarray
 from motiongan.body.skeleton import JOINT_NAMES
 from motiongan.errors import MotionganError
 from motiongan.files import whole_file
-from motiongan.rendering.bedlam import Record, find_records, read_record
+from motiongan.rendering.bedlam import Record, find_records, keypoint_names, read_blocks, read_facts
+from motiongan.rendering.frames import VIDEO_SUFFIX
 from motiongan.rendering.images import MASKS, picture_path
 from motiongan.rendering.keypoints import OUTSIDE
 
@@ -35,7 +36,7 @@ _COCO_SKELETON = (
 
 
 def write_coco(folder: str | Path, *, licence: str = "", description: str = "") -> Path:
-    """Merge the complete records of a run into `coco.json`, one record in memory at a time; its path.
+    """Merge the complete records of a run into `coco.json`, some frames in memory at a time; its path.
 
     Records count in the order of their names, so that a resumed run numbers images and people as an unbroken one.
     licence   of the pictures, which is the motion's and the body's together
@@ -44,11 +45,11 @@ def write_coco(folder: str | Path, *, licence: str = "", description: str = "") 
     if not records:
         raise MotionganError(f"{folder}: no annotations in it; nothing was rendered to its end")
     path = Path(folder) / FILE
-    first = read_record(records[0])
+    facts, _ = read_facts(records[0])
     head = {
         "info": _info(description),
         "licenses": [{"id": 1, "name": licence, "url": ""}],
-        "categories": [_category(first)],
+        "categories": [_category(keypoint_names(facts))],
     }
     with whole_file(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write(json.dumps(head, ensure_ascii=False)[:-1])
@@ -62,21 +63,25 @@ def write_coco(folder: str | Path, *, licence: str = "", description: str = "") 
 
 
 def image_entry(record: Record, index: int, image_id: int) -> dict[str, Any]:
-    """COCO's entry of one frame, with its clip and camera."""
+    """COCO's entry of one frame, with its clip and camera; of a frame that is only in a video, its number there."""
     facts, columns = record.facts, record.columns
     file_name = str(columns["image_name"][index])
     frame = int(columns["image_frame"][index])
     intrinsics = columns["image_cam_int"][index].astype(np.float64)
     intrinsics[:2, 2] -= _PIXEL_CENTRE
     extrinsics = columns["image_cam_ext"][index]
-    place = f"{facts['stem']}/{file_name.rpartition('/')[2].rpartition('.')[0]}"
+    if file_name.endswith(VIDEO_SUFFIX):
+        where: dict[str, Any] = {"video_frame": record.start + index}
+    else:
+        place = f"{facts['stem']}/{file_name.rpartition('/')[2].rpartition('.')[0]}"
+        where = {f"{kind}_file": picture_path(kind, place) for kind in MASKS}
     return {
         "id": image_id,
         "width": facts["width"],
         "height": facts["height"],
         "file_name": file_name,
         "license": 1,
-        **{f"{kind}_file": picture_path(kind, place) for kind in MASKS},
+        **where,
         "scene": facts["scene"],
         "view": facts["view"],
         "frame": frame,
@@ -165,8 +170,7 @@ def _info(description: str) -> dict[str, Any]:
     }
 
 
-def _category(record: Record) -> dict[str, Any]:
-    names = record.keypoint_names
+def _category(names: dict[str, list[str]]) -> dict[str, Any]:
     return {
         "id": CATEGORY_ID,
         "name": "person",
@@ -180,7 +184,7 @@ def _category(record: Record) -> dict[str, Any]:
 
 def _images(records: Iterable[Path]) -> Iterator[dict[str, Any]]:
     image_id = 0
-    for record in map(read_record, records):
+    for record in read_blocks(records):
         for index in range(record.num_images):
             image_id += 1
             yield image_entry(record, index, image_id)
@@ -188,7 +192,7 @@ def _images(records: Iterable[Path]) -> Iterator[dict[str, Any]]:
 
 def _people(records: Iterable[Path]) -> Iterator[dict[str, Any]]:
     images_before, annotation_id = 0, 0
-    for record in map(read_record, records):
+    for record in read_blocks(records):
         for row in range(record.num_people):
             annotation_id += 1
             yield person_entry(record, row, images_before + int(record.columns["image"][row]) + 1, annotation_id)

@@ -53,6 +53,7 @@ class RenderedClip:
     view           number of the camera, from 0
     background     what stands behind the people, in words
     draws          every random choice made for this scene and view, fit for JSON; the same in all pieces
+    in_video       True where the pictures are written as frames of a video only
     """
 
     camera: Camera
@@ -64,6 +65,7 @@ class RenderedClip:
     view: int
     background: str = ""
     draws: Mapping[str, Any] = field(default_factory=dict)
+    in_video: bool = False
 
     @property
     def stem(self) -> str:
@@ -75,11 +77,12 @@ class RenderedClip:
         return frame_name(self.name, self.view, self.frame_numbers[index])
 
     def image_path(self, index: int) -> str:
-        """Path of the colour image of frame `index` of the piece, relative to the run's folder."""
-        return f"images/{self.frame_name(index)}{IMAGE_SUFFIX}"
+        """File that holds the picture of frame `index` of the piece, relative to the run's folder: image or video."""
+        return video_name(self.stem) if self.in_video else f"images/{self.frame_name(index)}{IMAGE_SUFFIX}"
 
 
 IMAGE_SUFFIX = ".png"
+VIDEO_SUFFIX = ".mp4"
 
 
 def stem(name: str, view: int) -> str:
@@ -90,6 +93,11 @@ def stem(name: str, view: int) -> str:
 def frame_name(name: str, view: int, frame_number: int) -> str:
     """Place of one frame below each folder of pictures, without suffix."""
     return f"{stem(name, view)}/{frame_number:06d}"
+
+
+def video_name(stem: str) -> str:
+    """Path of the video of a scene and view, relative to the run's folder."""
+    return f"videos/{stem}{VIDEO_SUFFIX}"
 
 
 class FrameWriter(Protocol):

@@ -12,8 +12,8 @@ import numpy as np
 
 from motiongan.body.smpl import DEFAULT_BODY, Body
 from motiongan.errors import MotionganError
-from motiongan.files import write_json
-from motiongan.rendering.bedlam import Record, read_records
+from motiongan.files import whole_file, write_json
+from motiongan.rendering.bedlam import find_records, read_facts
 
 FILE = "manifest.json"
 FORMAT = "motiongan.render"
@@ -94,11 +94,17 @@ def start_manifest(folder: str | Path, manifest: Manifest, *, resume: bool) -> N
 
 
 def finish_manifest(folder: str | Path, manifest: Manifest) -> None:
-    """Write the manifest of a complete run, with every scene: its view, people, seeds and all that was drawn for it."""
-    write_json(
-        Path(folder) / FILE,
-        {**_content(manifest), "complete": True, "scenes": [_scene(r) for r in read_records(folder)]},
-    )
+    """Write the manifest of a complete run, with every scene: its view, people, seeds and all that was drawn for it.
+
+    The scenes are written one by one, in the form of `write_json`: of many, memory holds one.
+    """
+    head = json.dumps({**_content(manifest), "complete": True}, indent=2, ensure_ascii=False, allow_nan=False)
+    with whole_file(Path(folder) / FILE) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(head.removesuffix("\n}") + ',\n  "scenes": [')
+        for number, path in enumerate(find_records(folder)):
+            scene = json.dumps(_scene(*read_facts(path)), indent=2, ensure_ascii=False, allow_nan=False)
+            file.write(("," if number else "") + "\n    " + scene.replace("\n", "\n    "))
+        file.write("\n  ]\n}\n")
 
 
 def read_manifest(folder: str | Path) -> dict[str, Any]:
@@ -159,14 +165,14 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _scene(record: Record) -> dict[str, Any]:
+def _scene(facts: Mapping[str, Any], num_frames: int) -> dict[str, Any]:
     return {
-        "scene": record.facts["scene"],
-        "view": record.facts["view"],
-        "frames": record.num_images,
-        "background": record.facts["background"],
-        "people": json.loads(record.facts["people"]),
-        "draws": json.loads(record.facts["draws"]),
+        "scene": facts["scene"],
+        "view": facts["view"],
+        "frames": num_frames,
+        "background": facts["background"],
+        "people": json.loads(facts["people"]),
+        "draws": json.loads(facts["draws"]),
     }
 
 

@@ -277,7 +277,9 @@ class _Shot:
                 stack.callback(video.discard)
                 writers.append(video)
             # The record comes last: where it is, the view is complete.
-            writers.append(RecordWriter(renderer.folder, renderer._keypoints, renderer.body))
+            record = RecordWriter(renderer.folder, renderer._keypoints, renderer.body)
+            stack.callback(record.discard)
+            writers.append(record)
             length = self._frames_at_once()
             for start in range(0, len(frames), length):
                 piece = self._piece(frames[start : start + length])
@@ -315,6 +317,7 @@ class _Shot:
             view=self._view,
             background=self._scene.description,
             draws=self._draws,
+            in_video=renderer.options.form == "video",
         )
 
     def _velocities(self, frames: Sequence[int]) -> np.ndarray:

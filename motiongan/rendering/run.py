@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from motiongan.body.smpl import load_body
 from motiongan.errors import MotionganError
 from motiongan.files import remove_leftovers
 from motiongan.motion.store import MotionFile
-from motiongan.rendering import bedlam, coco, images, manifest, meshes, shards, video
+from motiongan.rendering import annotations, bedlam, coco, images, manifest, meshes, shards, video
 from motiongan.rendering.frames import stem
 from motiongan.rendering.rendering import FORMATS, RenderOptions, SceneRenderer, choose_frames, scene_name
 from motiongan.rendering.scenes import check_scene
@@ -65,6 +66,7 @@ def render_run(
     pictures = check_scene(options.scene) if options.scene != "mixed" else []
     if options.form != "meshes":
         load_warp()
+        annotations.check_annotations()
     if options.form in ("video", "both"):
         video.check_video()
     if samples_per_shard and options.form not in ("frames", "both"):
@@ -102,15 +104,14 @@ def render_run(
     else:
         _render_in_processes(arguments, left, counts, min(workers, len(left)), progress)
 
-    if options.form != "meshes":
-        manifest.finish_manifest(folder, facts)
-    else:
+    if options.form == "meshes":
         manifest.write_json(folder / manifest.FILE, {**manifest.read_manifest(folder), "complete": True})
-    if options.form in ("frames", "both"):
+    else:
         coco.write_coco(folder, licence=licence, description=f"rendered from {facts.source.file}")
-    if samples_per_shard:
-        generator = np.random.default_rng(options.seed)
-        shards.write_shards(folder, generator=generator, samples_per_shard=samples_per_shard)
+        if samples_per_shard:
+            generator = np.random.default_rng(options.seed)
+            shards.write_shards(folder, generator=generator, samples_per_shard=samples_per_shard)
+        manifest.finish_manifest(folder, facts)  # last: it says that all is there
     return RunSummary(len(chosen), total, len(done_before), tuple(notices))
 
 
@@ -249,9 +250,30 @@ class _Stopped(Exception):
 def _start_worker(arguments: tuple[Any, ...], stop: Event) -> None:
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which tells us by the event
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     renderer = _make_renderer(*arguments)
     _worker = (renderer, MotionFile(renderer.motion), stop)
+
+
+def _end_with_parent() -> None:
+    """Without this, the workers of a parent that was killed would wait for scenes for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "called in a worker"
+    parent.join()
+    os._exit(1)
+
+
+def _worker_context() -> multiprocessing.context.BaseContext:
+    """Workers are forked from a server process that has imported this module and nothing more has happened in.
+
+    Imports cost each worker four seconds of CPU otherwise. Where there is no such server, workers start from nothing.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _render_in_worker(index: int) -> int:
@@ -267,7 +289,7 @@ def _render_in_processes(
     arguments: tuple[Any, ...], chosen: Sequence[int], counts: dict[int, int], workers: int, progress: _Progress
 ) -> None:
     """Render scenes in several processes. The first error, Ctrl-C included, stops all of them after their piece."""
-    context = multiprocessing.get_context("spawn")
+    context = _worker_context()
     stop = context.Event()
     with ProcessPoolExecutor(workers, context, _start_worker, (arguments, stop)) as pool:
         # Long clips first, so that no process is left alone with one at the end.

@@ -7,6 +7,8 @@ same run gives the same bytes.
 import io
 import json
 import tarfile
+import tempfile
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -15,12 +17,11 @@ import numpy as np
 
 from motiongan.errors import MotionganError
 from motiongan.files import whole_file
-from motiongan.rendering.bedlam import Record, find_records, read_record
+from motiongan.rendering.bedlam import Record, find_records, read_blocks
 from motiongan.rendering.coco import image_entry, person_entry
 from motiongan.rendering.images import MASKS
 
 FOLDER = "shards"
-_RECORDS_AT_HAND = 32  # kept open while samples of many clips are mixed; a record of 100 frames takes about 0.5 MB
 
 
 def write_shards(
@@ -33,22 +34,29 @@ def write_shards(
     `image` and `annotations` as in coco.json, with numbers (id) of their own in the sample.
     """
     folder = Path(folder)
-    samples = [(path, index) for path in find_records(folder) for index in range(read_record(path).num_images)]
-    if not samples:
+    records = find_records(folder)
+    if not records:
         raise MotionganError(f"{folder}: no annotations in it; nothing was rendered to its end")
-    order = generator.permutation(len(samples))
-    records = _RecordCache()
     shards = []
-    for number, start in enumerate(range(0, len(order), samples_per_shard)):
-        path = folder / FOLDER / f"shard-{number:06d}.tar"
-        with whole_file(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for chosen in order[start : start + samples_per_shard]:
-                record_path, index = samples[chosen]
-                for name, content in _members(folder, records[record_path], index, kinds):
-                    entry = tarfile.TarInfo(name)  # owner and time stay 0: equal bytes whenever, wherever
-                    entry.size = len(content)
-                    tar.addfile(entry, io.BytesIO(content))
-        shards.append(path)
+    # The annotations of all samples wait on disk, in a file without a name: memory holds where each begins.
+    with tempfile.TemporaryFile(dir=folder, prefix=".", suffix=".part") as annotations:
+        places = array("q", [0])
+        for record in read_blocks(records):
+            for index in range(record.num_images):
+                content = json.dumps(sample(record, index), ensure_ascii=False, allow_nan=False).encode()
+                places.append(places[-1] + annotations.write(content))
+        order = generator.permutation(len(places) - 1)
+        for number, start in enumerate(range(0, len(order), samples_per_shard)):
+            path = folder / FOLDER / f"shard-{number:06d}.tar"
+            with whole_file(path) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+                for chosen in order[start : start + samples_per_shard]:
+                    annotations.seek(places[chosen])
+                    content = annotations.read(places[chosen + 1] - places[chosen])
+                    for name, data in _members(folder, content, kinds):
+                        entry = tarfile.TarInfo(name)  # owner and time stay 0: equal bytes whenever, wherever
+                        entry.size = len(data)
+                        tar.addfile(entry, io.BytesIO(data))
+            shards.append(path)
     for old in (folder / FOLDER).glob("shard-*.tar"):  # of an earlier run with more of them
         if old not in shards:
             old.unlink()
@@ -62,32 +70,18 @@ def sample(record: Record, index: int) -> dict[str, Any]:
     return {"image": image_entry(record, index, 1), "annotations": people}
 
 
-def _members(folder: Path, record: Record, index: int, kinds: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+def _members(folder: Path, annotations: bytes, kinds: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     """Names and contents of a sample's files. WebDataset takes the name up to its first point for the sample's key."""
-    content = sample(record, index)
-    image = PurePosixPath(content["image"]["file_name"])
-    key = f"{record.facts['stem']}_{image.stem}".replace(".", "-")
+    entry = json.loads(annotations)["image"]
+    image = PurePosixPath(entry["file_name"])
+    key = f"{image.parent.name}_{image.stem}".replace(".", "-")
     yield f"{key}{image.suffix}", _read(folder / image)
-    yield f"{key}.json", json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+    yield f"{key}.json", annotations
     for kind in kinds:
-        yield f"{key}.{kind}.png", _read(folder / content["image"][f"{kind}_file"])
+        yield f"{key}.{kind}.png", _read(folder / entry[f"{kind}_file"])
 
 
 def _read(path: Path) -> bytes:
     if not path.is_file():
         raise MotionganError(f"{path}: missing, though its clip is complete; shards need the frames as images")
     return path.read_bytes()
-
-
-class _RecordCache:
-    """The records used last, read when they are asked for."""
-
-    def __init__(self) -> None:
-        self._records: dict[Path, Record] = {}
-
-    def __getitem__(self, path: Path) -> Record:
-        record = self._records.pop(path, None) or read_record(path)
-        self._records[path] = record  # now the newest
-        if len(self._records) > _RECORDS_AT_HAND:
-            del self._records[next(iter(self._records))]
-        return record

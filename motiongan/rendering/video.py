@@ -7,7 +7,7 @@ import numpy as np
 
 from motiongan.errors import MotionganError
 from motiongan.files import whole_file
-from motiongan.rendering.frames import RenderedClip
+from motiongan.rendering.frames import RenderedClip, video_name
 
 FOLDER = "videos"
 _QUALITY = 7  # of imageio-ffmpeg's 0 to 10
@@ -16,7 +16,7 @@ _BLOCK = 2  # the encoder takes even sides only
 
 def video_path(folder: str | Path, stem: str) -> Path:
     """Where the video of a scene and view stands."""
-    return Path(folder) / FOLDER / f"{stem}.mp4"
+    return Path(folder) / video_name(stem)
 
 
 class VideoWriter:

@@ -10,7 +10,15 @@ from torch.testing import assert_close
 
 from motiongan.body.smpl import Body, load_body
 from motiongan.errors import MotionganError
-from motiongan.rendering.bedlam import RecordWriter, find_records, is_complete, read_record, record_path
+from motiongan.rendering.bedlam import (
+    RecordWriter,
+    find_records,
+    is_complete,
+    read_blocks,
+    read_facts,
+    read_record,
+    record_path,
+)
 from motiongan.rendering.frames import RenderedClip
 from motiongan.rendering.keypoints import Keypoints, body_keypoints
 
@@ -101,6 +109,28 @@ def test_a_record_names_points_people_and_draws(record, keypoints):
     assert read.keypoint_names["coco17"][9] == "left_wrist"
     assert [person["clip"] for person in json.loads(read.facts["people"])] == [7, 9]
     assert read.columns["image_frame"].tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_record_in_blocks_is_the_record(record, frames):
+    whole, blocks = read_record(record), list(read_blocks([record], frames=frames))
+    assert [block.start for block in blocks] == list(range(0, 3, frames))
+    assert sum(block.num_people for block in blocks) == 6
+    for name, column in whole.columns.items():
+        # `image` counts from the first frame of each block.
+        parts = [block.columns[name] + block.start if name == "image" else block.columns[name] for block in blocks]
+        np.testing.assert_array_equal(np.concatenate(parts), column)
+    assert read_facts(record) == (whole.facts, 3)
+    assert all(block.facts == whole.facts for block in blocks)
+
+
+def test_a_record_damaged_within_is_told_in_one_line(record):
+    data = bytearray(record.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = bytes(200)
+    record.write_bytes(data)
+    with pytest.raises(MotionganError, match="not a readable annotation file") as caught:
+        read_record(record)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_or_foreign_record_is_told_in_one_line(tmp_path, record):

@@ -1,6 +1,8 @@
 import contextlib
 import io
 import json
+import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from painted_scene import painted_clip
 
 from motiongan.body.smpl import Body, load_body
 from motiongan.errors import MotionganError
-from motiongan.rendering.bedlam import RecordWriter
+from motiongan.rendering.bedlam import RecordWriter, read_blocks
 from motiongan.rendering.camera import Camera
 from motiongan.rendering.coco import evaluate_against_itself, write_coco
 from motiongan.rendering.frames import PersonTrack, RenderedClip
@@ -190,6 +192,12 @@ def test_a_resumed_run_gives_the_same_file_as_an_unbroken_one(tmp_path, folder, 
     assert [image["scene"] for image in half["images"]] == ["00001_run"] * 2  # valid as far as it goes
     for clip in (clips[1], clips[0]):
         record(tmp_path, clip, body, keypoints)
+    assert write_coco(tmp_path, licence="CC0-1.0").read_bytes() == (folder / "coco.json").read_bytes()
+
+
+def test_records_read_frame_by_frame_give_the_same_file(folder, tmp_path, monkeypatch):
+    shutil.copytree(folder / "annotations", tmp_path / "annotations")
+    monkeypatch.setattr("motiongan.rendering.coco.read_blocks", partial(read_blocks, frames=1))
     assert write_coco(tmp_path, licence="CC0-1.0").read_bytes() == (folder / "coco.json").read_bytes()
 
 

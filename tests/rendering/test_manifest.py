@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from painted_scene import cut, painted_clip
 
-from motiongan.body.smpl import load_body
+from motiongan.body.smpl import Body, load_body
 from motiongan.errors import MotionganError
 from motiongan.files import remove_leftovers
 from motiongan.motion.store import MotionFile
@@ -14,7 +14,7 @@ from motiongan.rendering.bedlam import RecordWriter, is_complete
 from motiongan.rendering.coco import write_coco
 from motiongan.rendering.frames import RenderedClip
 from motiongan.rendering.images import FOLDERS, ImageWriter
-from motiongan.rendering.keypoints import body_keypoints
+from motiongan.rendering.keypoints import Keypoints, body_keypoints
 from motiongan.rendering.manifest import (
     Manifest,
     describe_body,
@@ -55,13 +55,15 @@ def test_a_manifest_names_sources_licences_seeds_and_rules(tmp_path, manifest, m
 
 def test_a_finished_manifest_tells_what_was_drawn_for_each_scene(tmp_path, manifest):
     body = load_body()
+    keypoints, clip = body_keypoints(body, ("coco17", "smpl24")), painted_clip(body, num_frames=1)
     start_manifest(tmp_path, manifest, resume=False)
     for name in ("00001_run", "00000_squat"):
-        writer = RecordWriter(tmp_path, body_keypoints(body, ("coco17", "smpl24")), body)
-        writer.write(painted_clip(body, num_frames=1, name=name))
+        writer = RecordWriter(tmp_path, keypoints, body)
+        writer.write(replace(clip, name=name))
         writer.close()
     finish_manifest(tmp_path, manifest)
     content = read_manifest(tmp_path)
+    assert (tmp_path / "manifest.json").read_text() == json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     assert content["complete"] is True
     assert [scene["scene"] for scene in content["scenes"]] == ["00000_squat", "00001_run"]
     scene = content["scenes"][0]
@@ -96,10 +98,16 @@ def test_a_foreign_or_damaged_manifest_is_told_in_one_line(tmp_path, manifest):
         start_manifest(tmp_path, manifest, resume=True)
 
 
-def render(folder: Path, manifest: Manifest, scenes: list[RenderedClip], *, killed: bool = False) -> None:
+def render(
+    folder: Path,
+    manifest: Manifest,
+    scenes: list[RenderedClip],
+    body: Body,
+    keypoints: Keypoints,
+    *,
+    killed: bool = False,
+) -> None:
     """What a run does with its frames; one that is killed ends within its second scene."""
-    body = load_body()
-    keypoints = body_keypoints(body, ("coco17", "smpl24"))
     start_manifest(folder, manifest, resume=True)
     remove_leftovers(folder)
     for number, scene in enumerate(scenes):
@@ -120,11 +128,14 @@ def render(folder: Path, manifest: Manifest, scenes: list[RenderedClip], *, kill
 
 
 def test_a_run_killed_within_a_scene_and_resumed_leaves_the_files_of_an_unbroken_one(tmp_path, manifest):
-    scenes = [painted_clip(load_body(), num_frames=2, name=name) for name in ("00000_a", "00001_b", "00002_c")]
-    render(tmp_path / "unbroken", manifest, scenes)
-    render(tmp_path / "resumed", manifest, scenes, killed=True)
+    body = load_body()
+    keypoints = body_keypoints(body, ("coco17", "smpl24"))
+    scene = painted_clip(body, num_frames=2)
+    scenes = [replace(scene, name=name) for name in ("00000_a", "00001_b", "00002_c")]
+    render(tmp_path / "unbroken", manifest, scenes, body, keypoints)
+    render(tmp_path / "resumed", manifest, scenes, body, keypoints, killed=True)
     assert len(json.loads(write_coco(tmp_path / "resumed").read_text())["images"]) == 2  # the finished scene
-    render(tmp_path / "resumed", manifest, scenes)
+    render(tmp_path / "resumed", manifest, scenes, body, keypoints)
 
     def contents(folder: Path) -> dict[str, bytes]:
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

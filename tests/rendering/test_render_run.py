@@ -129,6 +129,13 @@ def test_a_video_has_the_frames_and_the_size_asked_for(motion, tmp_path):
     assert facts["fps"] == 15
     assert sum(1 for _ in reader) == 5  # 10 frames at 30 Hz are 0.3 s: frames at 0, 1/15, ... 4/15
     assert not list((tmp_path / "v").rglob("*.part*"))
+    # The annotations name what was written: the video, and the frame's place in it.
+    images = json.loads((tmp_path / "v" / "coco.json").read_text())["images"]
+    assert [image["file_name"] for image in images] == ["videos/00002_unlabelled_view0.mp4"] * 5
+    assert [image["video_frame"] for image in images] == [0, 1, 2, 3, 4]
+    assert not [name for image in images for name in image if name.endswith("_file")]
+    record = read_record(tmp_path / "v" / "annotations" / "00002_unlabelled_view0.npz")
+    assert set(record.columns["imgname"]) == set(record.columns["image_name"]) == {images[0]["file_name"]}
 
 
 def test_meshes_are_written_in_place_of_pictures(motion, tmp_path):
@@ -214,12 +221,16 @@ def test_a_body_file_that_is_none_is_told_in_one_line(motion, tmp_path, capsys):
     assert "not a readable body file" in told
 
 
-def test_a_missing_package_is_named_with_its_remedy(motion, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "warp", None)
-    assert main(["render", str(motion), "--out", str(tmp_path / "out")]) == 2
+@pytest.mark.parametrize("package", ["warp", "pycocotools", "imageio_ffmpeg"])
+def test_a_missing_package_is_named_with_its_remedy_before_anything_is_written(
+    package, motion, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    assert main(["render", str(motion), "--out", str(tmp_path / "out"), "--format", "both", *SMALL]) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "pip install 'motiongan[render]'" in told
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_used_is_told_in_one_line(motion, tmp_path, capsys):

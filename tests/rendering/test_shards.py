@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import tarfile
 from collections import defaultdict
 
@@ -17,21 +18,28 @@ from motiongan.rendering.keypoints import body_keypoints
 from motiongan.rendering.shards import write_shards
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
     """A run of two scenes with 3 and 2 frames, all pictures written."""
+    folder = tmp_path_factory.mktemp("run")
     body = load_body()
     for clip in (
         painted_clip(body, num_frames=3, name="00000_a.b"),
         painted_clip(body, num_frames=2, name="00001_run"),
     ):
         for writer in (
-            ImageWriter(tmp_path, ("images", "instance", "part", "depth")),
-            RecordWriter(tmp_path, body_keypoints(body), body),
+            ImageWriter(folder, ("images", "instance", "part", "depth")),
+            RecordWriter(folder, body_keypoints(body), body),
         ):
             writer.write(clip)
             writer.close()
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def folder(run, tmp_path):
+    """A copy of the run, for one test."""
+    return shutil.copytree(run, tmp_path / "run")
 
 
 def samples(paths) -> dict[str, dict[str, bytes]]:
