@@ -1,132 +1,50 @@
-"""Generated motion beside held-out real motion, against the training clips: one table of figures per action."""
+"""Generated motion beside held-out real motion, against the training clips: figures per action and overall."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import roma
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Int64
 from torch import Tensor
 
-from motiongan.body.anatomy import centre_of_mass, joint_range_violation
-from motiongan.body.kinematics import Skeleton, forward_kinematics
 from motiongan.body.skeleton import NUM_MOVING_JOINTS
 from motiongan.body.smpl import Body, load_body
 from motiongan.errors import MotionganError
 from motiongan.evaluation import metrics
-from motiongan.evaluation.recognizer import recognizer_inputs, train_recognizer
-from motiongan.losses.kinematic import ground_clearance, jerk
+from motiongan.evaluation.bootstrap import Resampling, interval, resample
+from motiongan.evaluation.figures import OVERALL, Estimate, Figures, Row, action_table, overall_table
+from motiongan.evaluation.metrics import Tally, tally
+from motiongan.evaluation.recognizer import Recognizer, cached_recognizer
+from motiongan.evaluation.windows import PosedWindows, Segments, pose_windows, segments
+from motiongan.losses.kinematic import jerk
 from motiongan.motion.clip import Clip
-from motiongan.motion.features import heading_of
 
-SHORTEST = 0.6  # s: a rest of a clip shorter than this is no window of its own
-MATCH_LENGTH = 0.8  # s: what is compared in the search for the nearest training motion
-_MATCH_STEP = 2  # only every second frame of it is looked at, and it may start at every second frame
-_FID_DRAWS = 5
+__all__ = ["OVERALL", "Evaluator", "Figures", "action_table", "evaluate", "overall_table", "pose_windows"]
 
-OVERALL = "overall"
-Figures = dict[str, float]
+NUM_DRAWS = 5  # of as many windows as the held-out clips have, for what depends on their number
+_MOST_PAIRS = 2000  # windows whose pairs diversity looks at
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A tally, and the action and clip of each of its samples: windows measured, or real windows found again."""
+
+    tally: Tally
+    action_ids: Int64[Tensor, "samples"]
+    clip_ids: Int64[Tensor, "samples"]
 
 
 @dataclass(frozen=True)
-class PosedWindows:
-    """Clips cut to windows of one length and posed on their own bodies. Metres, radians; padded rows repeat a frame.
+class NearPair:
+    """A clip's motion and the training motion that is most like it: clip numbers, first frames, RMS distance in mm."""
 
-    joints, soles    world positions
-    mass_centre      of the whole body;  clearance   height of its lowest part above the ground
-    violation        radians outside the joints' ranges of motion
-    heading, leg_length   to make it free of direction and size
-    action_ids       index into the evaluation's actions
-    """
-
-    joints: Float[Tensor, "windows frames 24 3"]
-    soles: Float[Tensor, "windows frames 4 3"]
-    mass_centre: Float[Tensor, "windows frames 3"]
-    clearance: Float[Tensor, "windows frames"]
-    violation: Float[Tensor, "windows frames 24"]
-    heading: Float[Tensor, "windows frames"]
-    leg_length: Float[Tensor, "windows"]
-    mask: Bool[Tensor, "windows frames"]
-    action_ids: Int64[Tensor, "windows"]
-    frame_rate: float
-
-    def __len__(self) -> int:
-        return len(self.mask)
-
-    def inputs(self) -> Float[Tensor, "windows frames channels"]:
-        """What the recognizer sees."""
-        return recognizer_inputs(self.joints, self.heading, self.leg_length, self.frame_rate)
-
-    def root_free_joints(self) -> Float[Tensor, "windows frames joints 3"]:
-        """Joints from the point under the pelvis, in the heading frame, in leg lengths."""
-        return self.inputs().unflatten(2, (2, NUM_MOVING_JOINTS, 3))[:, :, 0]
-
-
-def pose_windows(
-    clips: Sequence[Clip],
-    body: Body,
-    *,
-    actions: Sequence[str],
-    frames: int,
-    overlap: bool = False,
-) -> PosedWindows:
-    """The clips of `actions`, cut to windows of at most `frames` frames.
-
-    A shorter clip stays whole; what is left at the end of a longer one counts from `SHORTEST` seconds on.
-    overlap   let windows begin every half window: more to train on, none to count twice
-    """
-    known = {action: index for index, action in enumerate(actions)}
-    clips = [clip for clip in clips if clip.action in known and clip.num_frames >= 4]
-    rates = {clip.frame_rate for clip in clips}
-    if len(rates) > 1:
-        raise MotionganError(f"clips of {sorted(rates)} Hz cannot be compared; import them at one --frame-rate")
-    if not clips:
-        raise MotionganError(f"no clip of {', '.join(actions)} to evaluate")
-    frame_rate = rates.pop()
-    pieces = [
-        (clip, start, stop) for clip in clips for start, stop in _cuts(clip.num_frames, frames, frame_rate, overlap)
-    ]
-    rows = [torch.arange(start, start + frames).clamp(max=stop - 1) for _, start, stop in pieces]
-    poses = torch.stack([torch.from_numpy(clip.poses)[row] for (clip, _, _), row in zip(pieces, rows)])
-    trans = torch.stack([torch.from_numpy(clip.trans)[row] for (clip, _, _), row in zip(pieces, rows)])
-    skeleton = body.skeleton(torch.stack([torch.from_numpy(clip.betas) for clip, _, _ in pieces])[:, : body.num_betas])
-    parts = [
-        _pose(part_poses, part_trans, Skeleton(part_joints, part_soles).unsqueeze(1))
-        for part_poses, part_trans, part_joints, part_soles in zip(
-            poses.split(256), trans.split(256), skeleton.rest_joints.split(256), skeleton.rest_soles.split(256)
-        )
-    ]
-    lengths = torch.tensor([stop - start for _, start, stop in pieces])
-    return PosedWindows(
-        **{name: torch.cat([part[name] for part in parts]) for name in parts[0]},
-        leg_length=skeleton.leg_length,
-        mask=torch.arange(frames) < lengths[:, None],
-        action_ids=torch.tensor([known[clip.action] for clip, _, _ in pieces if clip.action is not None]),
-        frame_rate=frame_rate,
-    )
-
-
-def _pose(poses: Tensor, trans: Tensor, skeleton: Skeleton) -> dict[str, Tensor]:
-    rotations = roma.rotvec_to_rotmat(poses)
-    posed = forward_kinematics(rotations, trans, skeleton)
-    return {
-        "joints": posed.joints,
-        "soles": posed.soles,
-        "mass_centre": centre_of_mass(posed.joints),
-        "clearance": ground_clearance(posed.joints, posed.soles),
-        "violation": joint_range_violation(rotations),
-        "heading": heading_of(rotations[:, :, 0]),
-    }
-
-
-def _cuts(num_frames: int, frames: int, frame_rate: float, overlap: bool) -> list[tuple[int, int]]:
-    """(start, stop) of the windows of a clip."""
-    if num_frames <= frames:
-        return [(0, num_frames)]
-    starts = range(0, num_frames, max(1, frames // 2) if overlap else frames)
-    cuts = [(start, min(start + frames, num_frames)) for start in starts]
-    return [(start, stop) for start, stop in cuts if stop - start >= min(frames, SHORTEST * frame_rate)]
+    clip: int
+    begin: int
+    train_clip: int
+    train_begin: int
+    distance_mm: float
 
 
 class Evaluator:
@@ -134,7 +52,8 @@ class Evaluator:
 
     train     clips of the training subjects; held_out   clips of other people
     window    frames that clips are cut to, so that real and generated clips compare at one length
-    rows are dicts of figures: `OVERALL` and one per action. Overall is the mean over the actions that the held-out
+    cache     folder that keeps trained recognizers by the hash of what they were trained on; None trains anew
+    rows hold figures under `OVERALL` and under each action. Overall is the mean over the actions that the held-out
     clips have too, each counting alike, but for `fid` and `diversity`, which look at these actions together.
     """
 
@@ -148,18 +67,18 @@ class Evaluator:
         body: Body | None = None,
         window: int = 64,
         recognizer_steps: int = 500,
+        cache: Path | None = None,
     ) -> None:
         self.actions = tuple(actions)
         self.seed = seed
         self.window = window
         self.body = load_body() if body is None else body
+        self._steps, self._cache = recognizer_steps, cache
         self._train = pose_windows(train, self.body, actions=self.actions, frames=window)
         shown = pose_windows(train, self.body, actions=self.actions, frames=window, overlap=True)
-        self.recognizer = train_recognizer(
-            shown.inputs(), shown.mask, shown.action_ids, self.actions, seed=seed, steps=recognizer_steps
-        )
+        self.recognizer = self._recognizer(shown)
         self._train_features = self._features(self._train)
-        self._candidates = _segments(shown, every_start=True)[0]
+        self._shown, self._candidates = shown, segments(shown, every_start=True)
         known = [clip for clip in held_out if clip.action in self.actions]
         self._held_out: PosedWindows | None = None
         self._held_out_actions = {clip.action for clip in known}
@@ -168,102 +87,253 @@ class Evaluator:
         if known:
             windows = pose_windows(known, self.body, actions=self.actions, frames=window)
             self._held_out = windows
-            self._held_out_near = self._near(windows)
-            self.held_out = self._measure(windows)
+            self._held_out_features = self._features(windows)
+            near, pieces, _ = self._near(windows)
+            self._held_out_near = near, windows.action_ids[pieces.rows]
+            self.held_out = _values(self._measure(windows, {}, intervals=False))
 
     def measure(self, clips: Sequence[Clip]) -> dict[str, Figures]:
-        """The figures of these clips, overall and per action."""
-        return self._measure(pose_windows(clips, self.body, actions=self.actions, frames=self.window))
+        """The figures of these clips, overall and per action: the quick part, without intervals and `assess`'s more."""
+        return _values(self._measure(self._posed(clips), {}, intervals=False))
 
-    def _measure(self, windows: PosedWindows) -> dict[str, Figures]:
+    def assess(self, clips: Sequence[Clip]) -> Row:
+        """All figures with their intervals; also trains a recognizer on these clips and tests it on the held-out."""
+        windows = self._posed(clips)
+        more = {}
+        if self._held_out is not None:
+            more["synthetic_accuracy"] = self._recognized(self._recognizer(windows), self._held_out)
+        return self._measure(windows, more, intervals=True)
+
+    def assess_held_out(self) -> Row:
+        """The real-against-real row: held-out clips against the training clips, and these against the held-out.
+
+        `synthetic_accuracy` is that of the recognizer trained on the training clips; {} where nothing is held out.
+        """
+        if self._held_out is None:
+            return {}
+        more = {"synthetic_accuracy": self._recognized(self.recognizer, self._held_out)}
+        return self._measure(self._held_out, more, intervals=True)
+
+    def nearest_pairs(self, clips: Sequence[Clip], count: int) -> list[NearPair]:
+        """The clips that are nearest to a training clip, one pair per training clip, the nearest first."""
+        windows = self._posed(clips)
+        distance, pieces, found = self._near(windows)
+        pairs: dict[int, NearPair] = {}
+        for piece in distance.argsort(stable=True).tolist():
+            row, candidate = int(pieces.rows[piece]), int(found[piece])
+            shown_row = int(self._candidates.rows[candidate])
+            pair = NearPair(
+                clip=int(windows.clip_ids[row]),
+                begin=int(windows.starts[row] + pieces.begins[piece]),
+                train_clip=int(self._shown.clip_ids[shown_row]),
+                train_begin=int(self._shown.starts[shown_row] + self._candidates.begins[candidate]),
+                distance_mm=distance[piece].item(),
+            )
+            pairs.setdefault(pair.train_clip, pair)
+            if len(pairs) == count:
+                break
+        return list(pairs.values())
+
+    def _posed(self, clips: Sequence[Clip]) -> PosedWindows:
+        return pose_windows(clips, self.body, actions=self.actions, frames=self.window)
+
+    def _recognizer(self, windows: PosedWindows) -> Recognizer:
+        return cached_recognizer(
+            windows.inputs(),
+            windows.mask,
+            windows.action_ids,
+            self.actions,
+            seed=self.seed,
+            steps=self._steps,
+            folder=self._cache,
+        )
+
+    def _recognized(self, recognizer: Recognizer, windows: PosedWindows) -> Sample:
+        right = recognizer(windows.inputs(), windows.mask).argmax(-1) == windows.action_ids
+        return Sample(tally(right), windows.action_ids, windows.clip_ids)
+
+    def _measure(self, windows: PosedWindows, more: dict[str, Sample], *, intervals: bool) -> Row:
         features = self._features(windows)
-        guesses = self.recognizer.to_logits(features * self.recognizer.feature_std).argmax(-1)
-        joints, train_joints = windows.root_free_joints(), self._train.root_free_joints()
-        near, near_actions = self._near(windows)
-        rows: dict[str, Figures] = {}
+        near, pieces, _ = self._near(windows)
+        near_ids, near_clips = windows.action_ids[pieces.rows], windows.clip_ids[pieces.rows]
+        samples = {"accuracy": self._recognized(self.recognizer, windows), **self._neighbourhoods(windows, features)}
+        samples |= {
+            name: Sample(value, windows.action_ids, windows.clip_ids) for name, value in _physics(windows).items()
+        }
+        samples |= more | {"copy_share": Sample(self._copies(near, near_ids), near_ids, near_clips)}
+        rows: Row = {}
+        draws: dict[str, dict[str, Tensor]] = {}
         for action_id, action in enumerate(self.actions):
-            rows_of = (windows.action_ids == action_id).nonzero()[:, 0]
-            train_of = (self._train.action_ids == action_id).nonzero()[:, 0]
-            if not len(rows_of):
+            if not (windows.action_ids == action_id).any():
                 continue
-            reference = metrics.pose_deviation(train_joints[train_of], self._train.mask[train_of])
-            figures = {
-                "windows": float(len(rows_of)),
-                "accuracy": (guesses[rows_of] == action_id).float().mean().item(),
-                "multimodality": metrics.diversity(features[rows_of]),
-                "pose_diversity": _ratio(metrics.pose_deviation(joints[rows_of], windows.mask[rows_of]), reference),
-                **_physics(windows, rows_of),
-            }
-            figures["jerk_ratio"] = _ratio(_jerk(windows, rows_of), _jerk(self._train, train_of))
-            figures |= self._copying(near[near_actions == action_id], action_id)
-            rows[action] = figures
+            figures = self._plain_figures(windows, features, action_id)
+            drawn: dict[str, Tensor] = {}
+            resampled: dict[tuple[int, ...], Resampling] = {}
+            for name, sample in samples.items():
+                rows_of = (sample.action_ids == action_id).nonzero()[:, 0]
+                part = sample.tally[rows_of]
+                figures[name] = Estimate(part.mean)
+                if intervals and len(rows_of):
+                    drawn[name] = self._resampling(sample.clip_ids[rows_of], action_id, resampled).means(part)
+                    figures[name] = Estimate(part.mean, *interval(drawn[name]), _count(sample.clip_ids[rows_of], part))
+            distances = near[near_ids == action_id]
+            figures |= self._nearness(distances, action_id)
+            if intervals and len(distances):
+                clip_ids = near_clips[near_ids == action_id]
+                drawn["nn_mm"] = self._resampling(clip_ids, action_id, resampled).medians(distances)
+                median = figures["nn_mm"].value
+                drawn["nn_ratio"] = drawn["nn_mm"] * (figures["nn_ratio"].value / median if median else math.nan)
+                for name in ("nn_mm", "nn_ratio"):
+                    figures[name] = Estimate(figures[name].value, *interval(drawn[name]), len(clip_ids.unique()))
+            rows[action], draws[action] = figures, drawn
+        return {OVERALL: self._overall(windows, features, rows, draws), **rows}
+
+    def _resampling(self, clip_ids: Tensor, action_id: int, known: dict[tuple[int, ...], Resampling]) -> Resampling:
+        """One for all figures of an action that come from the same clips; actions are drawn independently."""
+        key = tuple(clip_ids.tolist())
+        if key not in known:
+            known[key] = resample(clip_ids, generator=torch.Generator().manual_seed(1000 * self.seed + action_id))
+        return known[key]
+
+    def _plain_figures(self, windows: PosedWindows, features: Tensor, action_id: int) -> dict[str, Estimate]:
+        """Figures of an action that are no means over its windows."""
+        rows = (windows.action_ids == action_id).nonzero()[:, 0]
+        train_rows = (self._train.action_ids == action_id).nonzero()[:, 0]
+        return {
+            "windows": Estimate(float(len(rows))),
+            "multimodality": Estimate(metrics.diversity(features[rows])),
+            "pose_diversity": Estimate(_ratio(_deviation(windows, rows), _deviation(self._train, train_rows))),
+            "jerk_ratio": Estimate(_ratio(_jerk(windows, rows), _jerk(self._train, train_rows))),
+        }
+
+    def _overall(
+        self, windows: PosedWindows, features: Tensor, rows: Row, draws: dict[str, dict[str, Tensor]]
+    ) -> dict[str, Estimate]:
         # Rows compare only over the same actions: those that the held-out clips have too, where there are any.
         shared = [action for action in rows if self._held_out is None or action in self._held_out_actions] or list(rows)
-        compared = [rows[action] for action in shared]
-        overall = {name: _mean([row[name] for row in compared]) for name in compared[0]}
-        overall["windows"] = sum(row["windows"] for row in compared)
+        overall: dict[str, Estimate] = {}
+        for name in dict.fromkeys(name for action in shared for name in rows[action]):
+            known = [rows[action][name] for action in shared if name in rows[action]]
+            low, high, clips = math.nan, math.nan, 0
+            if drawn := [draws[action][name] for action in shared if name in draws[action]]:
+                low, high = interval(torch.stack(drawn).nanmean(0))
+                clips = sum(estimate.clips for estimate in known)
+            overall[name] = Estimate(_mean([estimate.value for estimate in known]), low, high, clips)
+        overall["windows"] = Estimate(sum(rows[action]["windows"].value for action in shared))
         ids = torch.tensor([self.actions.index(action) for action in shared])
         seen = features[torch.isin(windows.action_ids, ids)]
-        overall["diversity"] = metrics.diversity(seen[:: math.ceil(len(seen) / 2000)])
-        overall["fid"], overall["fid_held_out"] = self._fid(windows, features)
-        return {OVERALL: overall, **rows}
+        overall["diversity"] = Estimate(metrics.diversity(seen[:: math.ceil(len(seen) / _MOST_PAIRS)]))
+        to_train, to_held_out = self._fid(windows, features)
+        overall |= {"fid": Estimate(to_train), "fid_held_out": Estimate(to_held_out)}
+        return overall
 
     def _features(self, windows: PosedWindows) -> Tensor:
         return self.recognizer.features(windows.inputs(), windows.mask)
 
+    def _equal_draws(self, windows: PosedWindows) -> tuple[list[Tensor], Tensor]:
+        """Rows of the windows, as many of each action as the held-out clips have, drawn anew; and the actions used.
+
+        Few samples raise a distance and lower a coverage, so only equal numbers compare.
+        """
+        count = torch.bincount(windows.action_ids, minlength=len(self.actions))
+        reference = windows if self._held_out is None else self._held_out
+        taken = torch.minimum(count, torch.bincount(reference.action_ids, minlength=len(self.actions)))
+        used = taken > 0
+        generator = torch.Generator().manual_seed(self.seed)
+        drawn = []
+        for _ in range(1 if bool((taken == count)[used].all()) else NUM_DRAWS):
+            order = torch.randperm(len(windows), generator=generator)
+            ids = windows.action_ids[order]
+            drawn.append(torch.cat([order[ids == action][: int(number)] for action, number in enumerate(taken)]))
+        return drawn, used
+
     def _fid(self, windows: PosedWindows, features: Tensor) -> tuple[float, float]:
         """Fréchet distance to the training and to the held-out windows, every action with the same weight.
 
-        Over the actions that the held-out clips have too, and at their number of windows per action (mean of 5 draws):
-        few samples raise the distance, so only equal numbers compare.
+        The mean over equal draws. The held-out clips' own distance to the held-out is that of the training clips.
         """
-        reference = self._held_out
-        count = torch.bincount(windows.action_ids, minlength=len(self.actions))
-        held_out = count if reference is None else torch.bincount(reference.action_ids, minlength=len(self.actions))
-        taken = torch.minimum(count, held_out)
-        if taken.sum() < 2:
+        drawn, used = self._equal_draws(windows)
+        if len(drawn[0]) < 2:
             return math.nan, math.nan
-        used = taken > 0
-        generator = torch.Generator().manual_seed(self.seed)
-        draws = 1 if bool((taken == count)[used].all()) else _FID_DRAWS
-        to_train, to_held_out = [], []
-        for _ in range(draws):
-            order = torch.randperm(len(windows), generator=generator)
-            ids = windows.action_ids[order]
-            rows = torch.cat([order[ids == action][: int(number)] for action, number in enumerate(taken) if number])
-            to_train.append(
-                _balanced_distance(
-                    features[rows], windows.action_ids[rows], self._train_features, self._train.action_ids, used
-                )
-            )
-            if reference is not None and reference is not windows:
-                others = self._features(reference)
-                to_held_out.append(
-                    _balanced_distance(features[rows], windows.action_ids[rows], others, reference.action_ids, used)
-                )
-        return _mean(to_train), _mean(to_held_out)
+        ids = windows.action_ids
+        train = self._train_features, self._train.action_ids
+        to_train = [_balanced_distance(features[rows], ids[rows], *train, used) for rows in drawn]
+        held_out = self._held_out
+        if held_out is None:
+            return _mean(to_train), math.nan
+        others = self._held_out_features, held_out.action_ids
+        if windows is held_out:
+            (features, ids), (drawn, used) = train, self._equal_draws(self._train)
+        return _mean(to_train), _mean([_balanced_distance(features[rows], ids[rows], *others, used) for rows in drawn])
 
-    def _near(self, windows: PosedWindows) -> tuple[Tensor, Tensor]:
-        """RMS joint distance (mm on the training bodies) to the nearest training motion; and the windows' actions."""
-        segments, rows = _segments(windows, every_start=False)
-        distance = metrics.nearest_distances(segments, self._candidates)
-        joint_frames = segments.shape[1] / 3
+    def _neighbourhoods(self, windows: PosedWindows, features: Tensor) -> dict[str, Sample]:
+        """Precision, recall, density and coverage to the training clips and to the held-out ones.
+
+        The held-out clips' own, to the held-out, are those of the training clips.
+        """
+        held_out = self._held_out
+        samples = self._among(windows, features, self._train, self._train_features)
+        if held_out is None:
+            return samples
+        if windows is held_out:
+            windows, features = self._train, self._train_features
+        among = self._among(windows, features, held_out, self._held_out_features)
+        return samples | {f"{name}_held_out": sample for name, sample in among.items()}
+
+    def _among(
+        self, windows: PosedWindows, features: Tensor, real: PosedWindows, real_features: Tensor
+    ) -> dict[str, Sample]:
+        """Each action's windows among the real ones of that action: a rare one's neighbours are not other actions."""
+        drawn, used = self._equal_draws(windows)
+        values: dict[str, list[Tensor]] = {"precision": [], "density": [], "recall": [], "coverage": []}
+        my_rows, real_rows = [], []
+        for action_id in used.nonzero()[:, 0].tolist():
+            mine = (windows.action_ids == action_id).nonzero()[:, 0]
+            theirs = (real.action_ids == action_id).nonzero()[:, 0]
+            # Whether a clip lies among the real ones does not depend on the others: all of them count.
+            every = metrics.neighbourhoods(real_features[theirs], features[mine])
+            values["precision"].append(every.precision)
+            values["density"].append(every.density)
+            equal = [rows[windows.action_ids[rows] == action_id] for rows in drawn]
+            found = [metrics.neighbourhoods(real_features[theirs], features[rows]) for rows in equal]
+            values["recall"].append(torch.stack([one.recall for one in found]).mean(0))
+            values["coverage"].append(torch.stack([one.coverage for one in found]).mean(0))
+            my_rows.append(mine)
+            real_rows.append(theirs)
+        if not my_rows:
+            return {}
+        mine, theirs = torch.cat(my_rows), torch.cat(real_rows)
+        my_ids = windows.action_ids[mine], windows.clip_ids[mine]
+        real_ids = real.action_ids[theirs], real.clip_ids[theirs]
+        ids = {"precision": my_ids, "density": my_ids, "recall": real_ids, "coverage": real_ids}
+        return {name: Sample(tally(torch.cat(parts)), *ids[name]) for name, parts in values.items()}
+
+    def _near(self, windows: PosedWindows) -> tuple[Tensor, Segments, Tensor]:
+        """RMS joint distance (mm on the training bodies) to the nearest training motion, of which pieces, to which."""
+        pieces = segments(windows, every_start=False)
+        distance, found = metrics.nearest(pieces.values, self._candidates.values)
+        joint_frames = pieces.values.shape[1] / 3
         scale = 1000 * self._train.leg_length.mean() / math.sqrt(joint_frames)
-        return distance * scale, windows.action_ids[rows]
+        return distance * scale, pieces, found
 
-    def _copying(self, near: Tensor, action_id: int) -> Figures:
-        """Nearest-neighbour distance, and how it compares with that of held-out clips of the action."""
+    def _copies(self, near: Tensor, action_ids: Tensor) -> Tally:
+        """Near-copies: pieces nearer to the training clips than 95 % of the held-out pieces of their action."""
+        limit = torch.full((len(self.actions),), math.nan)
+        if self._held_out_near is not None:
+            distances, ids = self._held_out_near
+            for action_id in ids.unique().tolist():
+                limit[action_id] = distances[ids == action_id].quantile(0.05)
+        return tally(near < limit[action_ids], ~limit[action_ids].isnan())
+
+    def _nearness(self, near: Tensor, action_id: int) -> dict[str, Estimate]:
+        """Median distance to the training motion, and over that of held-out clips of the action."""
         median = near.median().item() if len(near) else math.nan
         real = torch.empty(0)
         if self._held_out_near is not None:
             distances, ids = self._held_out_near
             real = distances[ids == action_id]
-        enough = len(real) > 0 and len(near) > 0
-        return {
-            "nn_mm": median,
-            "nn_ratio": median / real.median().item() if enough else math.nan,
-            "copy_share": (near < real.quantile(0.05)).float().mean().item() if enough else math.nan,
-        }
+        ratio = median / real.median().item() if len(real) else math.nan
+        return {"nn_mm": Estimate(median), "nn_ratio": Estimate(ratio)}
 
 
 def evaluate(
@@ -290,13 +360,14 @@ def evaluate(
     return {"generated": evaluator.measure(generated), "held_out": evaluator.held_out}
 
 
-def _physics(windows: PosedWindows, rows: Tensor) -> Figures:
-    mask, rate = windows.mask[rows], windows.frame_rate
+def _physics(windows: PosedWindows) -> dict[str, Tally]:
+    mask, rate = windows.mask, windows.frame_rate
+    depth = metrics.penetration_tally(windows.soles, mask)
     return {
-        **metrics.foot_skate(windows.soles[rows], mask, rate),
-        "penetration_mm": 1000 * metrics.penetration(windows.soles[rows], mask),
-        **metrics.flight(windows.mass_centre[rows], windows.clearance[rows], mask, rate),
-        **metrics.joint_range(windows.violation[rows], mask),
+        **metrics.foot_skate_tallies(windows.soles, mask, rate),
+        "penetration_mm": Tally(1000 * depth.total, depth.count),
+        **metrics.flight(windows.mass_centre, windows.clearance, mask, rate),
+        **metrics.joint_range(windows.violation, mask),
     }
 
 
@@ -305,22 +376,16 @@ def _jerk(windows: PosedWindows, rows: Tensor) -> float:
     return metrics.median_jerk(jerk(moving, windows.frame_rate), windows.mask[rows])
 
 
-def _segments(windows: PosedWindows, *, every_start: bool) -> tuple[Tensor, Tensor]:
-    """Root-free joints over `MATCH_LENGTH` as flat vectors, and the window each is from; the middle or every start."""
-    length = max(2, round(MATCH_LENGTH * windows.frame_rate))
-    joints = windows.root_free_joints().flatten(2)
-    lengths = windows.mask.sum(1)
-    offsets = torch.arange(0, length, _MATCH_STEP)
-    segments, rows = [], []
-    last = lengths - length
-    for start in range(0, int(last.max()) + 1, _MATCH_STEP) if every_start else [None]:
-        fits = (last >= (0 if start is None else start)).nonzero()[:, 0]
-        begin = last[fits] // 2 if start is None else torch.full_like(fits, start)
-        segments.append(joints[fits[:, None], begin[:, None] + offsets].flatten(1))
-        rows.append(fits)
-    if not segments:
-        return joints.new_zeros(0, len(offsets) * joints.shape[-1]), torch.zeros(0, dtype=torch.long)
-    return torch.cat(segments), torch.cat(rows)
+def _deviation(windows: PosedWindows, rows: Tensor) -> float:
+    return metrics.pose_deviation(windows.root_free_joints()[rows], windows.mask[rows])
+
+
+def _values(row: Row) -> dict[str, Figures]:
+    return {action: {name: estimate.value for name, estimate in figures.items()} for action, figures in row.items()}
+
+
+def _count(clip_ids: Tensor, part: Tally) -> int:
+    return len(clip_ids[part.count > 0].unique())
 
 
 def _balanced_distance(features: Tensor, ids: Tensor, others: Tensor, other_ids: Tensor, used: Tensor) -> float:
@@ -342,69 +407,3 @@ def _ratio(value: float, reference: float) -> float:
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
-
-
-# figure -> (heading of its column, format), in the order of the table
-COLUMNS: Mapping[str, tuple[str, str]] = {
-    "windows": ("windows", "{:.0f}"),
-    "fid": ("FID", "{:.2f}"),
-    "fid_held_out": ("FID to held-out", "{:.2f}"),
-    "accuracy": ("accuracy", "{:.1%}"),
-    "diversity": ("diversity", "{:.2f}"),
-    "multimodality": ("multimodality", "{:.2f}"),
-    "pose_diversity": ("pose diversity / train", "{:.2f}"),
-    "nn_mm": ("nearest training motion, mm", "{:.0f}"),
-    "nn_ratio": ("the same / held-out", "{:.2f}"),
-    "copy_share": ("nearer than 5 % of held-out", "{:.1%}"),
-    "low_toe_share": ("low toes", "{:.1%}"),
-    "skate_share": ("of these skating", "{:.1%}"),
-    "foot_skate": ("low toe speed, m/s", "{:.3f}"),
-    "penetration_mm": ("penetration, mm", "{:.2f}"),
-    "air_share": ("in the air", "{:.1%}"),
-    "floating_share": ("floating", "{:.1%}"),
-    "flight_error": ("flight error, m/s^2", "{:.2f}"),
-    "range_share": ("frames out of joint range", "{:.1%}"),
-    "range_degrees": ("degrees out of range", "{:.2f}"),
-    "jerk_ratio": ("jerk / train", "{:.2f}"),
-}
-
-_PER_ACTION = (
-    "windows",
-    "accuracy",
-    "pose_diversity",
-    "nn_ratio",
-    "low_toe_share",
-    "skate_share",
-    "penetration_mm",
-    "air_share",
-    "floating_share",
-    "flight_error",
-    "range_share",
-    "jerk_ratio",
-)
-
-
-def overall_table(results: Mapping[str, Mapping[str, Figures]]) -> str:
-    """The overall figures as a Markdown table: a row per figure, a column per set of clips."""
-    lines = ["| figure | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
-    for name, (heading, form) in COLUMNS.items():
-        cells = [_cell(form, rows.get(OVERALL, {}).get(name)) for rows in results.values()]
-        lines.append(f"| {heading} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def action_table(results: Mapping[str, Mapping[str, Figures]]) -> str:
-    """The figures of every action as a Markdown table: a row per action and set of clips, real ones last."""
-    lines = ["| action | clips | " + " | ".join(COLUMNS[name][0] for name in _PER_ACTION) + " |"]
-    lines.append("|---" * (len(_PER_ACTION) + 2) + "|")
-    actions = dict.fromkeys(action for rows in results.values() for action in rows if action != OVERALL)
-    for action in actions:
-        for label, rows in results.items():
-            if action in rows:
-                cells = [_cell(COLUMNS[name][1], rows[action].get(name)) for name in _PER_ACTION]
-                lines.append(f"| {action} | {label} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _cell(form: str, value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else form.format(value)

@@ -6,9 +6,10 @@ Real recordings do not score 0 either: read every figure beside that of held-out
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 GRAVITY = 9.81  # m/s^2
@@ -16,6 +17,79 @@ LOW_POINT = 0.03  # m: a ball of the foot below this in two frames is "low", whe
 SKATE_SPEED = 0.5  # m/s, as in Guided Motion Diffusion (Karunratanakul et al. 2023, arXiv 2305.12577)
 UNSUPPORTED = 0.05  # m: clearance of a body that nothing carries
 RANGE_TOLERANCE = math.radians(5)  # a frame violates the joint ranges where a joint is further out than this
+NEIGHBOURS = 5  # of a sample, whose distance is the radius of its neighbourhood
+
+
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """A mean as the sums that it is made of, a pair per window: it can be taken over any windows, and drawn anew.
+
+    total   of the quantity, count   of what it is divided by (frames, steps, or the window itself)
+    """
+
+    total: Float[Tensor, "windows"]
+    count: Float[Tensor, "windows"]
+
+    @property
+    def mean(self) -> float:
+        """Over all windows; NaN where nothing counts."""
+        count = self.count.sum().item()
+        return self.total.sum().item() / count if count else math.nan
+
+    def __getitem__(self, rows: Tensor) -> "Tally":
+        return Tally(self.total[rows], self.count[rows])
+
+
+def tally(values: Tensor, where: Tensor | None = None) -> Tally:
+    """The mean of values, the first axis being windows; `where` says which of them count (default: all)."""
+    counted = torch.ones_like(values, dtype=torch.float64) if where is None else where.double().expand(values.shape)
+    total = torch.where(counted > 0, values.double() * counted, 0.0)
+    return Tally(total.reshape(len(values), -1).sum(1), counted.reshape(len(values), -1).sum(1))
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbourhoods:
+    """What `neighbourhoods` finds; each figure is the mean of its tensor.
+
+    precision   generated samples that lie in a real sample's neighbourhood
+    density     of a generated sample: real neighbourhoods that it lies in, over `NEIGHBOURS`; 1 = as dense as real
+    recall      real samples that lie in a generated sample's neighbourhood
+    coverage    real samples whose neighbourhood holds a generated sample
+    """
+
+    precision: Float[Tensor, "generated"]
+    density: Float[Tensor, "generated"]
+    recall: Float[Tensor, "real"]
+    coverage: Float[Tensor, "real"]
+
+
+def neighbourhoods(
+    real: Float[Tensor, "real features"], generated: Float[Tensor, "generated features"], k: int = NEIGHBOURS
+) -> Neighbourhoods:
+    """Precision, recall, density and coverage, sample by sample, from each sample's k-th nearest neighbour.
+
+    A neighbourhood is the open ball around a sample that reaches to its k-th nearest fellow (itself not counted), or to
+    the farthest where there are fewer than k; `density` is then over their number.
+    Recall and coverage grow with the number of generated samples: compare at equal numbers.
+    Source: Naeem et al. 2020, arXiv 2002.09797, Eqs. 3 to 6 (precision and recall: Kynkäänniemi et al. 2019).
+    """
+    between = torch.cdist(generated.double(), real.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    in_real = between < _radii(real, k)
+    in_generated = between < _radii(generated, k)[:, None]
+    return Neighbourhoods(
+        precision=in_real.any(1).double(),
+        density=in_real.double().sum(1) / max(1, min(k, len(real) - 1)),
+        recall=in_generated.any(0).double(),
+        coverage=in_real.any(0).double(),
+    )
+
+
+def _radii(samples: Tensor, k: int) -> Tensor:
+    """Distance of each sample to its k-th nearest fellow; to the farthest where there are fewer."""
+    if len(samples) < 2:
+        return torch.zeros(len(samples), dtype=torch.float64)
+    distances = torch.cdist(samples.double(), samples.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    return distances.fill_diagonal_(0).sort(dim=1).values[:, min(k, len(samples) - 1)]
 
 
 def frechet_distance(
@@ -83,6 +157,15 @@ def foot_skate(
     mask: Bool[Tensor, "windows frames"],
     frame_rate: float,
 ) -> dict[str, float]:
+    """The figures of `foot_skate_tallies` over all windows."""
+    return {name: made.mean for name, made in foot_skate_tallies(soles, mask, frame_rate).items()}
+
+
+def foot_skate_tallies(
+    soles: Float[Tensor, "windows frames 4 3"],
+    mask: Bool[Tensor, "windows frames"],
+    frame_rate: float,
+) -> dict[str, Tally]:
     """How the balls of the feet slide, by geometry alone (no contact flags).
 
     low_toe_share   share of (foot, step) pairs with the ball below `LOW_POINT` before and after the step
@@ -96,15 +179,20 @@ def foot_skate(
     low = (torch.maximum(balls[:, 1:, :, 2], balls[:, :-1, :, 2]) < LOW_POINT) & steps
     speed = balls[..., :2].diff(dim=1).norm(dim=-1) * frame_rate
     return {
-        "low_toe_share": _share(low, steps.expand_as(low)),
-        "skate_share": _share(speed > SKATE_SPEED, low),
-        "foot_skate": _mean(speed, low),
+        "low_toe_share": tally(low, steps),
+        "skate_share": tally(speed > SKATE_SPEED, low),
+        "foot_skate": tally(speed, low),
     }
 
 
 def penetration(soles: Float[Tensor, "windows frames 4 3"], mask: Bool[Tensor, "windows frames"]) -> float:
+    """Depth of the lowest sole point below the ground, metres, over all windows."""
+    return penetration_tally(soles, mask).mean
+
+
+def penetration_tally(soles: Float[Tensor, "windows frames 4 3"], mask: Bool[Tensor, "windows frames"]) -> Tally:
     """Depth of the lowest sole point below the ground, metres, mean over all frames (0 for those above)."""
-    return _mean((-soles[..., 2].amin(-1)).clamp(min=0), mask)
+    return tally((-soles[..., 2].amin(-1)).clamp(min=0), mask)
 
 
 def flight(
@@ -112,7 +200,7 @@ def flight(
     clearance: Float[Tensor, "windows frames"],
     mask: Bool[Tensor, "windows frames"],
     frame_rate: float,
-) -> dict[str, float]:
+) -> dict[str, Tally]:
     """How the body behaves where nothing carries it: clearance above `UNSUPPORTED` in a frame and its neighbours.
 
     air_share        share of such frames
@@ -125,21 +213,23 @@ def flight(
     height = mass_centre[..., 2]
     error = ((height[:, 2:] - 2 * height[:, 1:-1] + height[:, :-2]) * frame_rate**2 + GRAVITY).abs()
     return {
-        "air_share": _share(air, inner),
-        "flight_error": _mean(error, air),
-        "floating_share": _share(air & (error > GRAVITY / 2), inner),
+        "air_share": tally(air, inner),
+        "flight_error": tally(error, air),
+        "floating_share": tally(air & (error > GRAVITY / 2), inner),
     }
 
 
-def joint_range(violation: Float[Tensor, "windows frames joints"], mask: Bool[Tensor, "windows frames"]) -> dict:
+def joint_range(
+    violation: Float[Tensor, "windows frames joints"], mask: Bool[Tensor, "windows frames"]
+) -> dict[str, Tally]:
     """How far the joints leave their ranges of motion; `violation` is radians outside, per joint.
 
     range_share     share of frames in which a joint is more than 5 degrees outside
     range_degrees   degrees outside, summed over the joints, mean over the frames
     """
     return {
-        "range_share": _share(violation.amax(-1) > RANGE_TOLERANCE, mask),
-        "range_degrees": math.degrees(_mean(violation.sum(-1), mask)),
+        "range_share": tally(violation.amax(-1) > RANGE_TOLERANCE, mask),
+        "range_degrees": tally(violation.sum(-1) * (180 / math.pi), mask),
     }
 
 
@@ -153,25 +243,16 @@ def median_jerk(jerk: Float[Tensor, "windows steps joints"], mask: Bool[Tensor, 
     return values.median().item() if len(values) else math.nan
 
 
-def nearest_distances(
+def nearest(
     queries: Float[Tensor, "queries values"],
     candidates: Float[Tensor, "candidates values"],
     chunk: int = 256,
-) -> Float[Tensor, "queries"]:
-    """Euclidean distance from every query to its nearest candidate."""
-    if not len(candidates):
-        return torch.full((len(queries),), math.inf)
+) -> tuple[Float[Tensor, "queries"], Int64[Tensor, "queries"]]:
+    """Euclidean distance from every query to its nearest candidate, and which candidate that is (-1: there is none)."""
+    if not len(candidates) or not len(queries):
+        return torch.full((len(queries),), math.inf), torch.full((len(queries),), -1)
     squares = candidates.square().sum(-1)
-    nearest = [
-        (squares - 2 * part @ candidates.T).amin(-1) + part.square().sum(-1) for part in queries.split(chunk or 1)
-    ]
-    return torch.cat(nearest).clamp(min=0).sqrt() if nearest else queries.new_zeros(0)
-
-
-def _mean(values: Tensor, where: Tensor) -> float:
-    count = where.sum().item()
-    return (values * where).sum().item() / count if count else math.nan
-
-
-def _share(event: Tensor, where: Tensor) -> float:
-    return _mean((event & where).float(), where)
+    found = [(squares - 2 * part @ candidates.T).min(-1).indices for part in queries.split(chunk)]
+    index = torch.cat(found)
+    # The product above loses the last digits of a small distance: a copy is at 0.
+    return (queries - candidates[index]).norm(dim=-1), index

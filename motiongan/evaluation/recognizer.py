@@ -4,8 +4,10 @@ It is trained here and now on the real training clips, in the same way for the s
 models trained on one file compare, and figures of different files do not.
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from motiongan.body.skeleton import MIRROR_JOINTS, NUM_MOVING_JOINTS
+from motiongan.files import write_whole
 from motiongan.motion.actions import mirrored_action
 from motiongan.motion.features import rotation_about_z
 
@@ -114,6 +117,40 @@ def train_recognizer(
     with torch.random.fork_rng(devices=[]):  # initialisation and dropout can only draw from the global state
         torch.manual_seed(seed)
         return _train(inputs, mask, action_ids, actions, seed, steps)
+
+
+def cached_recognizer(
+    inputs: Float[Tensor, "windows frames channels"],
+    mask: Bool[Tensor, "windows frames"],
+    action_ids: Int64[Tensor, "windows"],
+    actions: Sequence[str],
+    *,
+    seed: int,
+    steps: int = 500,
+    folder: Path | None = None,
+) -> Recognizer:
+    """As `train_recognizer`, but found again in `folder` if it was trained before on just this; None keeps nothing.
+
+    A file is named by the hash of all that the result depends on: data, labels, seed, steps, our and torch's version.
+    One that cannot be read is trained anew and replaced.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file, save
+
+    if folder is None:
+        return train_recognizer(inputs, mask, action_ids, actions, seed=seed, steps=steps)
+    digest = hashlib.sha256(repr((NAME, torch.__version__, tuple(actions), seed, steps)).encode())
+    for tensor in (inputs, mask, action_ids):
+        digest.update(repr(tuple(tensor.shape)).encode() + tensor.contiguous().numpy().tobytes())
+    path = folder / f"{digest.hexdigest()}.safetensors"
+    recognizer = Recognizer(len(actions))
+    try:
+        recognizer.load_state_dict(load_file(path))
+        return recognizer.eval().requires_grad_(False)
+    except (OSError, SafetensorError, RuntimeError):
+        recognizer = train_recognizer(inputs, mask, action_ids, actions, seed=seed, steps=steps)
+    write_whole(path, save({name: value.contiguous() for name, value in recognizer.state_dict().items()}))
+    return recognizer
 
 
 def _train(

@@ -15,7 +15,9 @@ from motiongan.models.blocks import ModulatedBlock, TimeFeatures, activate, upsa
 class GeneratorConfig:
     """The network that makes motion."""
 
-    kind: Literal["conv", "gru"] = "conv"
+    kind: Literal["conv", "gru", "mlp", "dcgan"] = (
+        "conv"  # mlp, dcgan: the tutorials' networks, no longer than a window
+    )
     latent: int = 64  # normal numbers per clip
     drive: int = 8  # normal numbers per step, the small changes within a clip
     width: int = 128  # channels
@@ -153,4 +155,69 @@ class GRUGenerator(nn.Module):
         return self.out(torch.cat([self.state_norm(hidden) * (1 + scale) + shift, inputs], dim=-1))
 
 
-GENERATORS: dict[str, type[ConvGenerator] | type[GRUGenerator]] = {"conv": ConvGenerator, "gru": GRUGenerator}
+class MLPGenerator(nn.Module):
+    """The fully connected generator of the tutorials: latent and action -> all steps of a window at once.
+
+    Three hidden layers that double in width. It has one output per step of a window and can make nothing longer;
+    the noise per step is not heard.
+    """
+
+    def __init__(self, config: GeneratorConfig, num_actions: int, channels: int, window: int) -> None:
+        super().__init__()
+        self.window, width = window, config.width
+        self.action = nn.Embedding(num_actions, 32)
+        self.layers = nn.Sequential(
+            nn.Linear(config.latent + 32, width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(width, 2 * width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(2 * width, 4 * width),
+            nn.LeakyReLU(0.2),
+            nn.Linear(4 * width, window * channels),
+        )
+
+    def forward(self, noise: Noise, actions: Int64[Tensor, "batch"]) -> Float[Tensor, "batch steps channels"]:
+        steps = noise.drive.shape[1]
+        assert steps <= self.window, "MotionModel refuses more"
+        whole = self.layers(torch.cat([noise.latent, self.action(actions)], dim=-1))
+        return whole.unflatten(-1, (self.window, -1))[:, :steps]
+
+
+class DCGANGenerator(nn.Module):
+    """Latent and action -> a map of a quarter of the window's steps -> transposed convolutions, each twice as fine.
+
+    Source: Radford et al. 2016 (DCGAN), arXiv 1511.06434, section 3, over time instead of an image's plane. We deviate:
+    layer instead of batch normalisation (a clip depends on its own seed only), and no tanh at the end (motion features
+    have no bounds). As in MLPGenerator: nothing longer than a window, and the noise per step is not heard.
+    """
+
+    def __init__(self, config: GeneratorConfig, num_actions: int, channels: int, window: int) -> None:
+        super().__init__()
+        self.window, self.coarse, width = window, -(-window // 4), config.width
+        self.action = nn.Embedding(num_actions, 32)
+        self.start = nn.Linear(config.latent + 32, self.coarse * 4 * width)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in (4 * width, 2 * width, width))
+        self.ups = nn.ModuleList(
+            nn.ConvTranspose1d(2 * size, size, kernel_size=4, stride=2, padding=1) for size in (2 * width, width)
+        )
+        self.out = nn.Conv1d(width, channels, kernel_size=3, padding=1)
+
+    def forward(self, noise: Noise, actions: Int64[Tensor, "batch"]) -> Float[Tensor, "batch steps channels"]:
+        steps = noise.drive.shape[1]
+        assert steps <= self.window, "MotionModel refuses more"
+        hidden = self.start(torch.cat([noise.latent, self.action(actions)], dim=-1)).unflatten(-1, (self.coarse, -1))
+        hidden = torch.relu(self.norms[0](hidden))
+        for up, norm in zip(self.ups, self.norms[1:], strict=True):
+            hidden = torch.relu(norm(up(hidden.transpose(1, 2)).transpose(1, 2)))
+        return self.out(hidden.transpose(1, 2)).transpose(1, 2)[:, :steps]
+
+
+GENERATORS: dict[str, type[ConvGenerator | GRUGenerator | MLPGenerator | DCGANGenerator]] = {
+    "conv": ConvGenerator,
+    "gru": GRUGenerator,
+    "mlp": MLPGenerator,
+    "dcgan": DCGANGenerator,
+}
+
+# Kinds that make nothing longer than the window that they were trained on.
+FIXED_WINDOW = ("mlp", "dcgan")

@@ -4,9 +4,10 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from motiongan.errors import MotionganError
 from motiongan.models.autoencoder import AutoencoderConfig, MotionAutoencoder
 from motiongan.models.blocks import masked, smooth, smoothing_kernel, upsample
-from motiongan.models.generator import GENERATORS, GeneratorConfig, Noise
+from motiongan.models.generator import FIXED_WINDOW, GENERATORS, GeneratorConfig, Noise
 from motiongan.motion.features import NUM_FEATURES, Normalisation
 
 # Without an autoencoder the generator works at half the frame rate, and its output is low-passed: a free 30 Hz
@@ -28,7 +29,7 @@ class MotionModel(nn.Module):
         self, generator: GeneratorConfig, autoencoder: AutoencoderConfig, num_actions: int, window: int
     ) -> None:
         super().__init__()
-        self.config = generator
+        self.config, self.window = generator, window
         self.autoencoder = MotionAutoencoder(autoencoder, NUM_FEATURES) if autoencoder.steps else None
         self.stride = autoencoder.patch if self.autoencoder else FEATURE_STRIDE
         assert window % self.stride == 0, f"data.window must be a multiple of {self.stride} frames"
@@ -49,7 +50,15 @@ class MotionModel(nn.Module):
         return -(-frames // self.stride)
 
     def forward(self, noise: Noise, actions: Int64[Tensor, "batch"]) -> Float[Tensor, "batch frames features"]:
-        """Motion features (not normalised) of whole clips: stride frames for every step of the noise."""
+        """Motion features (not normalised) of whole clips: stride frames for every step of the noise.
+
+        Raises MotionganError where they are more frames than this kind of generator can make.
+        """
+        if self.config.kind in FIXED_WINDOW and noise.drive.shape[1] > self.num_steps(self.window):
+            raise MotionganError(
+                f"this model's generator ({self.config.kind}) makes at most the {self.window} frames that it was"
+                f" trained on; ask for no more, or train with generator.kind=conv or gru for any length"
+            )
         return self.features(self.generator(noise, actions))
 
     def features(

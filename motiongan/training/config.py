@@ -5,8 +5,10 @@ import math
 import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from motiongan.errors import did_you_mean
+from motiongan.losses.adversarial import ADVERSARIAL_LOSSES
 from motiongan.losses.kinematic import KinematicWeights
 from motiongan.models.augment import AugmentConfig
 from motiongan.models.autoencoder import AutoencoderConfig
@@ -20,8 +22,13 @@ from motiongan.motion.windows import DataConfig
 class LossConfig:
     """What the generator and the discriminator are trained for."""
 
-    adversarial: Literal["relativistic"] = "relativistic"
+    adversarial: str = "relativistic"  # one of losses/adversarial.py: minimax, wgan-gp, hinge, ...
     gamma: float = 1.0  # weight of the gradient penalties R1 and R2 (halved, as in the paper)
+    unit_slope: float = 10.0  # wgan-gp: weight of the gradient penalty between real and fake
+    clip: float = 0.01  # wgan: the largest weight of the critic
+    diversity_ratio: float = 0.5  # began: the fakes' reconstruction error as a share of the real clips'
+    balance_rate: float = 0.001  # began: how fast the balance k follows
+    discriminator_updates: int = 0  # for one of the generator; 0: the loss's own, 5 for wgan and wgan-gp, else 1
     kinematic: KinematicWeights = field(default_factory=KinematicWeights)
     kinematic_clips: int = 16  # clips of each batch whose motion is built for the kinematic losses
     kinematic_from: float = 0.1  # share of the steps after which the kinematic losses start to grow
@@ -68,6 +75,7 @@ class TrainConfig:
                 if not all(map(is_right, value if isinstance(value, tuple) else (value,))):
                     shown = list(value) if isinstance(value, tuple) else value
                     raise ValueError(f"{name} is {shown}, expected {expected}")
+        self._check_game()
         if not self.data.speeds:
             raise ValueError("data.speeds is empty, expected one or more numbers above 0")
         if self.losses.kinematic_from >= self.losses.kinematic_full:
@@ -86,6 +94,22 @@ class TrainConfig:
             )
         if self.discriminator.kind == "gru" and self.discriminator.width % 2:
             raise ValueError(f"discriminator.width is {self.discriminator.width}, expected an even number for gru")
+
+    def _check_game(self) -> None:
+        """The loss is known, and so is a discriminator that it can be played with."""
+        name, kind = self.losses.adversarial, self.discriminator.kind
+        if name not in ADVERSARIAL_LOSSES:
+            hint = did_you_mean(name, ADVERSARIAL_LOSSES)
+            raise ValueError(f"losses.adversarial is {name!r}, expected {', '.join(ADVERSARIAL_LOSSES)}{hint}")
+        if ADVERSARIAL_LOSSES[name].balanced and kind != "reconstruction":
+            raise ValueError(
+                f"losses.adversarial is {name!r}, which compares reconstructions; set discriminator.kind=reconstruction"
+            )
+        if kind == "reconstruction" and not ADVERSARIAL_LOSSES[name].balanced:
+            balanced = " or ".join(known for known, game in ADVERSARIAL_LOSSES.items() if game.balanced)
+            raise ValueError(
+                f"discriminator.kind is {kind!r}, which is for losses.adversarial={balanced}, expected another"
+            )
 
 
 def _reals(config: Any, prefix: str) -> Iterator[tuple[str, float]]:
@@ -138,11 +162,18 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "autoencoder.kl",
             "augment.noise",
             "losses.gamma",
+            "losses.unit_slope",
+            "losses.balance_rate",
+            "losses.discriminator_updates",
             *(f"losses.kinematic.{each.name}" for each in dataclasses.fields(KinematicWeights)),
         ),
     ),
-    ("more than 0", lambda value: value > 0, ("data.speeds", "training.learning_rate", "training.autoencoder_rate")),
-    ("more than 0, at most 1", lambda value: 0 < value <= 1, ("training.ema_share",)),
+    (
+        "more than 0",
+        lambda value: value > 0,
+        ("data.speeds", "losses.clip", "training.learning_rate", "training.autoencoder_rate"),
+    ),
+    ("more than 0, at most 1", lambda value: 0 < value <= 1, ("losses.diversity_ratio", "training.ema_share")),
     ("0 to 1", lambda value: 0 <= value <= 1, ("losses.kinematic_from", "losses.kinematic_full")),
     ("0 or more, below 1", lambda value: 0 <= value < 1, ("data.held_out_share", "augment.shift", "augment.cutout")),
     ("0 to 2^63 - 1", lambda value: 0 <= value < 2**63, ("data.split_seed", "training.seed")),

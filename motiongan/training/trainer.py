@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,11 +10,17 @@ from torch import Tensor, nn
 
 from motiongan.body.anatomy import centre_of_mass
 from motiongan.body.kinematics import Skeleton
-from motiongan.losses.adversarial import ADVERSARIAL_LOSSES, gradient_penalty
+from motiongan.losses.adversarial import (
+    ADVERSARIAL_LOSSES,
+    began_balance,
+    began_convergence,
+    clip_weights,
+    interpolates,
+)
 from motiongan.losses.kinematic import floating_loss, ground_clearance, jerk, kinematic_losses
 from motiongan.models.augment import augment
 from motiongan.models.blocks import masked
-from motiongan.models.discriminator import DISCRIMINATORS
+from motiongan.models.discriminator import DISCRIMINATORS, spectrally_normalised
 from motiongan.models.generator import draw_noise_batch
 from motiongan.models.motion_model import MotionModel
 from motiongan.motion.features import VIEW_CHANNELS, Motion, Normalisation, decode, motion_view
@@ -51,9 +58,13 @@ class Trainer:
             self.model = MotionModel(config.generator, config.autoencoder, num_actions, config.data.window).to(device)
             self.two_stage = self.model.autoencoder is not None
             channels = config.autoencoder.latent if self.two_stage else VIEW_CHANNELS
+            steps = self.model.num_steps(config.data.window) if self.two_stage else config.data.window
             self.discriminator = DISCRIMINATORS[config.discriminator.kind](
-                config.discriminator, num_actions, channels
+                config.discriminator, num_actions, channels, steps
             ).to(device)
+            self.game = ADVERSARIAL_LOSSES[config.losses.adversarial]
+            if self.game.bound == "spectral":
+                spectrally_normalised(self.discriminator)
         self._measure_data(num_actions)
         self.average = averaged_copy(self.model.generator)
         self.autoencoder_step_count = 0
@@ -66,7 +77,11 @@ class Trainer:
             self.autoencoder_optimizer = torch.optim.Adam(
                 self.model.autoencoder.parameters(), lr=config.training.autoencoder_rate, betas=(0.9, 0.99)
             )
-        self.generator_loss, self.discriminator_loss = ADVERSARIAL_LOSSES[config.losses.adversarial]
+        self.discriminator_updates = config.losses.discriminator_updates or self.game.updates
+        self.balance = torch.zeros((), device=device)  # k of BEGAN, moved in place
+        self.discriminator_loss = self.game.discriminator_loss
+        if self.game.balanced:
+            self.discriminator_loss = partial(self.discriminator_loss, balance=self.balance)
 
     @property
     def num_steps(self) -> int:
@@ -131,49 +146,81 @@ class Trainer:
     def _gan_step(self) -> dict[str, float | Tensor]:
         """Draw, generate, discriminator's update, generator's update, average. Real and fake clips pair by action."""
         config = self.config
-        batch = self.sampler.draw(config.training.batch_size, generator=self.random)
         rate = config.training.learning_rate * (0.1 + 0.9 * _cosine(self.gan_step_count / config.training.steps))
         _set_rate(self.generator_optimizer, rate)
         _set_rate(self.discriminator_optimizer, rate)
-        real, mask = self._real(batch)
-        noise = draw_noise_batch(
-            len(real), self.model.num_steps(batch.mask.shape[1]), config.generator, generator=self.random
-        ).to(self.device)
-        with self._autocast():
-            sequence = self.model.generator(noise, batch.actions)
-        sequence = sequence.float()
-        fake = self._seen(sequence)
-
-        real_input, real_mask = self._augment(real, mask)
-        fake_input, fake_mask = self._augment(fake.detach(), mask)
-        real_input.requires_grad_()
-        fake_input.requires_grad_()
-        real_logits = self.discriminator(real_input, real_mask, batch.actions)
-        fake_logits = self.discriminator(fake_input, fake_mask, batch.actions)
-        penalty = gradient_penalty(real_input, real_logits) + gradient_penalty(fake_input, fake_logits)
-        discriminator_loss = self.discriminator_loss(real_logits, fake_logits)
-        total = discriminator_loss + 0.5 * config.losses.gamma * penalty.mean()
-        discriminator_norm = _update(self.discriminator_optimizer, total, self.discriminator.parameters())
+        for _ in range(self.discriminator_updates):  # the last batch goes on to the generator
+            batch = self.sampler.draw(config.training.batch_size, generator=self.random)
+            real, mask = self._real(batch)
+            noise = draw_noise_batch(
+                len(real), self.model.num_steps(batch.mask.shape[1]), config.generator, generator=self.random
+            ).to(self.device)
+            with self._autocast():
+                sequence = self.model.generator(noise, batch.actions)
+            sequence = sequence.float()
+            fake = self._seen(sequence)
+            real_logits, judged = self._discriminator_update(real, fake.detach(), mask, batch.actions)
 
         # The real logits only shift each pair's working point: those from before the update serve as well.
         self.discriminator.requires_grad_(False)
         fake_again = self.discriminator(*self._augment(fake, mask), batch.actions)
         self.discriminator.requires_grad_(True)
-        generator_loss = self.generator_loss(real_logits.detach(), fake_again)
+        generator_loss = self.game.generator_loss(real_logits, fake_again)
         kinematic, terms = self._kinematic(sequence, mask, batch)
         generator_norm = _update(
             self.generator_optimizer, generator_loss + kinematic, self.model.generator.parameters()
         )
         update_average(self.average, self.model.generator, ema_decay(self.gan_step_count, config.training.ema_share))
+        if self.game.balanced:
+            judged |= self._move_balance(-real_logits.mean(), -fake_again.detach().mean())
         return {
-            "discriminator/loss": discriminator_loss.detach(),
-            "discriminator/penalty": penalty.detach().mean(),
-            "discriminator/gradient": discriminator_norm,
-            # 0.5: cannot tell; 1: the discriminator has overtaken the generator.
-            "discriminator/pairs_right": (real_logits > fake_logits).float().mean(),
+            **judged,
             "generator/loss": generator_loss.detach(),
             "generator/gradient": generator_norm,
             **{f"kinematic/{name}": value.detach() for name, value in terms.items()},
+        }
+
+    def _discriminator_update(
+        self, real: Tensor, fake: Tensor, mask: Tensor, actions: Tensor
+    ) -> tuple[Tensor, dict[str, float | Tensor]]:
+        """One update, with the game's penalty and bound; returns the real logits, detached, and its figures."""
+        losses, game = self.config.losses, self.game
+        real_input, real_mask = self._augment(real, mask)
+        fake_input, fake_mask = self._augment(fake, mask)
+        real_input.requires_grad_()
+        fake_input.requires_grad_()
+        real_logits = self.discriminator(real_input, real_mask, actions)
+        fake_logits = self.discriminator(fake_input, fake_mask, actions)
+        discriminator_loss = total = self.discriminator_loss(real_logits, fake_logits)
+        figures: dict[str, float | Tensor] = {"discriminator/loss": discriminator_loss.detach()}
+        if game.penalty:
+            seen = {"real": (real_input, real_logits), "fake": (fake_input, fake_logits)}
+            if "between" in game.penalised:
+                between, between_mask = self._augment(interpolates(real, fake, generator=self.random), mask)
+                between.requires_grad_()
+                seen["between"] = (between, self.discriminator(between, between_mask, actions))
+            penalty = torch.stack([game.penalty(*seen[where]) for where in game.penalised]).sum(0)
+            weight = losses.unit_slope if "between" in game.penalised else 0.5 * losses.gamma
+            total = discriminator_loss + weight * penalty.mean()
+            figures["discriminator/penalty"] = penalty.detach().mean()
+        figures["discriminator/gradient"] = _update(
+            self.discriminator_optimizer, total, self.discriminator.parameters()
+        )
+        if game.bound == "clip":
+            clip_weights(self.discriminator, losses.clip)
+        # 0.5: cannot tell; 1: the discriminator has overtaken the generator.
+        figures["discriminator/pairs_right"] = (real_logits > fake_logits).float().mean()
+        return real_logits.detach(), figures
+
+    def _move_balance(self, real_error: Tensor, fake_error: Tensor) -> dict[str, float | Tensor]:
+        """Move BEGAN's k by the errors of this step; returns k and the measure of convergence."""
+        losses = self.config.losses
+        self.balance.copy_(
+            began_balance(self.balance, real_error, fake_error, losses.diversity_ratio, losses.balance_rate)
+        )
+        return {
+            "discriminator/balance": self.balance.clone(),
+            "discriminator/convergence": began_convergence(real_error, fake_error, losses.diversity_ratio),
         }
 
     def _real(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -289,6 +336,8 @@ class Trainer:
                 self.autoencoder_optimizer.state_dict,
                 self.autoencoder_optimizer.load_state_dict,
             )
+        if self.game.balanced:
+            yield "balance", self.balance.clone, self.balance.copy_
         yield "random", self.random.get_state, self.random.set_state
         yield "steps", lambda: [self.autoencoder_step_count, self.gan_step_count], self._set_counts
 

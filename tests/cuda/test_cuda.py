@@ -72,7 +72,7 @@ def test_generators(kind):
 
 @pytest.mark.parametrize("kind", sorted(DISCRIMINATORS))
 def test_discriminators_and_the_training_of_their_penalties(kind):
-    network = DISCRIMINATORS[kind](DiscriminatorConfig(kind=kind, width=64), 5, 24)
+    network = DISCRIMINATORS[kind](DiscriminatorConfig(kind=kind, width=64), 5, 24, 16)
     values, actions = torch.randn(20, 16, 24), torch.arange(20) % 5
     mask = torch.arange(16) < torch.arange(20)[:, None].clamp(min=3)
 

@@ -12,9 +12,11 @@ from motiongan.evaluation.metrics import (
     frechet_distance,
     joint_range,
     median_jerk,
-    nearest_distances,
+    nearest,
+    neighbourhoods,
     penetration,
     pose_deviation,
+    tally,
 )
 
 RATE = 20.0
@@ -81,6 +83,10 @@ def test_pose_deviation_is_the_unbiased_rms_over_valid_frames():
     assert pose_deviation(joints, mask) == pytest.approx(math.sqrt(0.02))
 
 
+def means(tallies: dict) -> dict[str, float]:
+    return {name: tally.mean for name, tally in tallies.items()}
+
+
 def soles(frames: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.zeros(1, frames, 4, 3), torch.ones(1, frames, dtype=torch.bool)
 
@@ -111,13 +117,13 @@ def test_a_jump_flies_and_a_hovering_body_floats():
     fall = torch.stack([time, time, 2 + 4 * time - GRAVITY / 2 * time**2], -1)[None]
     mask = torch.ones(1, 20, dtype=torch.bool)
     high = torch.full((1, 20), 0.5)
-    result = flight(fall, high, mask, RATE)
+    result = means(flight(fall, high, mask, RATE))
     assert result["air_share"] == 1
     assert result["floating_share"] == 0
     assert result["flight_error"] == pytest.approx(0, abs=1e-6)
-    still = flight(torch.ones(1, 20, 3), high, mask, RATE)
+    still = means(flight(torch.ones(1, 20, 3), high, mask, RATE))
     assert still == pytest.approx({"air_share": 1.0, "flight_error": GRAVITY, "floating_share": 1.0}, rel=1e-5)
-    ground = flight(torch.ones(1, 20, 3), torch.zeros(1, 20), mask, RATE)
+    ground = means(flight(torch.ones(1, 20, 3), torch.zeros(1, 20), mask, RATE))
     assert ground["air_share"] == 0
     assert math.isnan(ground["flight_error"])
 
@@ -128,7 +134,9 @@ def test_joint_range_counts_frames_beyond_five_degrees():
     violation[0, 1, 3] = violation[0, 1, 7] = math.radians(20)
     mask = torch.tensor([[True, True, True, False]])
     violation[0, 3] = 3.0
-    assert joint_range(violation, mask) == pytest.approx({"range_share": 1 / 3, "range_degrees": 44 / 3}, rel=1e-5)
+    assert means(joint_range(violation, mask)) == pytest.approx(
+        {"range_share": 1 / 3, "range_degrees": 44 / 3}, rel=1e-5
+    )
 
 
 def test_median_jerk_needs_four_valid_frames():
@@ -141,9 +149,54 @@ def test_median_jerk_needs_four_valid_frames():
     assert math.isnan(median_jerk(values, mask))
 
 
-def test_nearest_distances_agree_with_all_the_distances():
+def test_the_nearest_agrees_with_all_the_distances_and_a_copy_is_at_zero():
     generator = torch.Generator().manual_seed(4)
     queries, candidates = torch.randn(30, 7, generator=generator), torch.randn(50, 7, generator=generator)
-    expected = torch.cdist(queries, candidates).amin(1)
-    assert_close(nearest_distances(queries, candidates, chunk=8), expected, atol=1e-4, rtol=1e-4)
-    assert_close(nearest_distances(candidates[:3], candidates), torch.zeros(3), atol=2e-3, rtol=0)
+    distance, index = nearest(queries, candidates, chunk=8)
+    assert_close(distance, torch.cdist(queries, candidates).amin(1), atol=1e-4, rtol=1e-4)
+    assert torch.equal(index, torch.cdist(queries, candidates).argmin(1))
+    distance, index = nearest(candidates[:3], candidates)
+    assert distance.tolist() == [0, 0, 0]
+    assert index.tolist() == [0, 1, 2]
+    assert nearest(queries, candidates[:0])[0].isinf().all()
+
+
+def test_a_tally_takes_its_mean_over_what_counts_in_any_windows():
+    values = torch.tensor([[1.0, 2.0, math.inf], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]])
+    where = torch.tensor([[True, True, False], [False, False, True], [False, False, False]])
+    made = tally(values, where)
+    assert made.mean == 9 / 3
+    assert made[torch.tensor([1])].mean == 6
+    assert math.isnan(made[torch.tensor([2])].mean)
+    assert tally(torch.tensor([True, False, False, True])).mean == 0.5
+
+
+def test_neighbourhoods_of_points_on_a_line():
+    real = torch.tensor([[0.0], [1.0], [2.0], [10.0]])  # with k = 1 the radii are 1, 1, 1, 8
+    generated = torch.tensor([[0.5], [1.2], [40.0], [40.5]])  # 0.7, 0.7, 0.5, 0.5
+    found = neighbourhoods(real, generated, k=1)
+    assert found.precision.tolist() == [1, 1, 0, 0]
+    assert found.density.tolist() == [2, 2, 0, 0]  # 0.5 lies near 0 and 1, 1.2 near 1 and 2; 8.8 is not < 8
+    assert found.recall.tolist() == [1, 1, 0, 0]  # 2 is 0.8 from 1.2
+    assert found.coverage.tolist() == [1, 1, 1, 0]
+
+
+def test_neighbourhoods_of_a_set_in_itself_are_perfect_and_of_a_far_one_empty():
+    real = normal(40, 3)
+    itself, far = neighbourhoods(real, real), neighbourhoods(real, real + 100)
+    for name in ("precision", "recall", "coverage"):
+        assert getattr(itself, name).mean() == 1
+        assert getattr(far, name).mean() == 0
+    # The definition, sample by sample: the open ball of the 5th neighbour holds its own centre and 4 others at least.
+    assert itself.density.sum() == pytest.approx(40 * 5 / 5)
+    assert far.density.sum() == 0
+
+
+def test_neighbourhoods_tell_a_collapse_from_spread_by_coverage_and_recall_alone():
+    real = normal(200, 2)
+    collapsed = normal(200, 2, seed=1) * 0.05
+    found, honest = neighbourhoods(real, collapsed), neighbourhoods(real, normal(200, 2, seed=2))
+    assert found.precision.mean() == 1
+    assert found.density.mean() > 1
+    assert found.coverage.mean() < 0.2 < 0.8 < honest.coverage.mean()
+    assert found.recall.mean() < 0.2 < 0.8 < honest.recall.mean()

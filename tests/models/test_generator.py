@@ -6,13 +6,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from motiongan.errors import MotionganError
 from motiongan.models.autoencoder import AutoencoderConfig
-from motiongan.models.generator import GENERATORS, GeneratorConfig, Noise, draw_noise, draw_noise_batch
+from motiongan.models.generator import FIXED_WINDOW, GENERATORS, GeneratorConfig, Noise, draw_noise, draw_noise_batch
 from motiongan.models.motion_model import MotionModel
 from motiongan.motion.features import NUM_FEATURES
 
 ACTIONS = 3
 KINDS = sorted(GENERATORS)
+ANY_LENGTH = [kind for kind in KINDS if kind not in FIXED_WINDOW]
 STAGES = {"one stage": AutoencoderConfig(steps=0), "two stages": AutoencoderConfig(steps=1, width=16, latent=4)}
 
 
@@ -20,7 +22,7 @@ def config(kind: str) -> GeneratorConfig:
     return GeneratorConfig(kind=kind, latent=6, drive=3, width=16, blocks=2, frequencies=4)
 
 
-@pytest.fixture(params=[(kind, stage) for kind in KINDS for stage in STAGES], ids=" ".join)
+@pytest.fixture(params=[(kind, stage) for kind in ANY_LENGTH for stage in STAGES], ids=" ".join)
 def model(request) -> MotionModel:
     kind, stage = request.param
     torch.manual_seed(0)
@@ -50,6 +52,33 @@ def test_a_longer_clip_of_a_seed_begins_as_the_shorter_one(model):
     assert long[:, frames:].std(1).mean() > 0.5 * short.std(1).mean()  # and it goes on moving
 
 
+@pytest.fixture(params=[(kind, stage) for kind in FIXED_WINDOW for stage in STAGES], ids=" ".join)
+def windowed(request) -> MotionModel:
+    kind, stage = request.param
+    torch.manual_seed(0)
+    return MotionModel(config(kind), STAGES[stage], ACTIONS, window=64).eval()
+
+
+def test_a_fixed_window_makes_its_own_beginning_and_refuses_more_in_one_line(windowed):
+    whole = generate(windowed, [5, 6], 64)
+    assert whole.shape == (2, 64, NUM_FEATURES)
+    noise = draw_noise([5, 6], windowed.num_steps(64), windowed.config)
+    with torch.no_grad():
+        sequence = windowed.generator(noise, torch.tensor([0, 0]))
+        begun = windowed.generator(Noise(noise.latent, noise.drive[:, :5]), torch.tensor([0, 0]))
+    assert torch.equal(begun, sequence[:, :5])
+    with pytest.raises(MotionganError, match=r"\((mlp|dcgan)\) makes at most the 64 frames") as caught:
+        generate(windowed, [5], 100)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_fixed_window_depends_on_action_and_latent_and_on_no_neighbour(windowed):
+    together = generate(windowed, [5, 6, 7], 64)
+    assert (together[0] - together[1]).abs().mean() > 0.001
+    assert (generate(windowed, [5], 64, action=1) - together[:1]).abs().mean() > 0.001
+    assert_close(generate(windowed, [6], 64), together[1:2], atol=1e-5, rtol=0)
+
+
 def test_the_action_makes_a_difference(model):
     walk, run = (generate(model, [5], 64, action) for action in (0, 1))
     assert (walk - run).abs().mean() > 0.001
@@ -65,7 +94,7 @@ def test_a_clip_does_not_depend_on_its_neighbours_in_the_batch(model):
     assert_close(together[1:2], alone, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ANY_LENGTH)
 def test_a_step_hears_the_noise_of_its_own_time_and_not_of_later_steps_output(kind):
     """Not autoregressive over its own output: the change that one step's noise makes dies away, it does not go on."""
     torch.manual_seed(0)

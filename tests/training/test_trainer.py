@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from motiongan.losses.adversarial import ADVERSARIAL_LOSSES
 from motiongan.models.generator import draw_noise
 from motiongan.motion.windows import WindowSampler
 from motiongan.training.config import TrainConfig
@@ -16,7 +17,16 @@ from motiongan.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 ONE_STAGE, TWO_STAGES = "autoencoder.steps=0", "autoencoder.steps=4"
-RECURRENT = ("generator.kind=gru", "discriminator.kind=gru")
+GAMES = sorted(ADVERSARIAL_LOSSES)
+# Latents without kinematics: the quickest GAN steps.
+QUICK = ("autoencoder.steps=1", "losses={kinematic_from: 0.999, kinematic_full: 1.0}")
+
+
+def kind_of_both(kind: str) -> tuple[str, str]:
+    return f"generator.kind={kind}", f"discriminator.kind={kind}"
+
+
+RECURRENT = kind_of_both("gru")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +55,9 @@ def changed(before: dict[str, Tensor], module: nn.Module) -> set[str]:
     return {name for name, parameter in module.named_parameters() if not torch.equal(before[name], parameter)}
 
 
-@pytest.mark.parametrize("kinds", [(), RECURRENT], ids=["conv", "gru"])
+@pytest.mark.parametrize(
+    "kinds", [(), RECURRENT, kind_of_both("mlp"), kind_of_both("dcgan")], ids=["conv", "gru", "mlp", "dcgan"]
+)
 @pytest.mark.parametrize("stages", [ONE_STAGE, TWO_STAGES])
 def test_every_network_learns_in_its_stage_and_only_there(make, stages, kinds):
     trainer = make(stages, *kinds)
@@ -73,6 +85,90 @@ def test_every_network_learns_in_its_stage_and_only_there(make, stages, kinds):
     if autoencoder is not None:
         assert not changed(before, autoencoder)  # frozen once it is trained
     assert trainer.step_count == trainer.num_steps == (8 if autoencoder else 4)
+
+
+def game(name: str) -> tuple[str, ...]:
+    """The overrides that play a game."""
+    needed = ("discriminator.kind=reconstruction",) if ADVERSARIAL_LOSSES[name].balanced else ()
+    return (f"losses.adversarial={name}", *needed)
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_every_game_is_played_for_thirty_steps_and_changes_both_networks(make, name):
+    recipe = ("losses.discriminator_updates=1", "training={steps: 30, learning_rate: 2e-3}")
+    trainer = make(*QUICK, *game(name), *recipe)
+    start = {part: weights(part) for part in (trainer.model.generator, trainer.discriminator)}
+    trainer.step()  # of the autoencoder
+    for _ in range(30):
+        losses = {key: float(value) for key, value in trainer.step().items()}
+        assert all(map(math.isfinite, losses.values())), losses
+    assert ("discriminator/penalty" in losses) == bool(ADVERSARIAL_LOSSES[name].penalty)
+    # A constant added to every logit cancels in a difference: of a relativistic pair, of a critic's two means.
+    fixed = {key for key in start[trainer.discriminator] if key.endswith("score.bias")}
+    for part, before in start.items():
+        assert changed(before, part) >= set(before) - fixed
+        assert all(value.isfinite().all() for value in part.state_dict().values())
+
+
+@pytest.mark.parametrize("name", [name for name in GAMES if name != "relativistic"])
+def test_every_game_continues_bit_for_bit_from_its_state(make, name):
+    overrides = (*QUICK, *game(name), "losses.balance_rate=0.1")
+    whole, parts, resumed = (make(*overrides) for _ in range(3))
+    for _ in range(3):
+        parts.step()
+    resumed.load_state(copy.deepcopy(parts.state()))
+    for trainer, steps in ((whole, 5), (resumed, 2)):
+        for _ in range(steps):
+            trainer.step()
+    assert_same_state(whole.state(), resumed.state())
+    assert ("balance" in whole.state()) == (name == "began")
+
+
+def test_a_wasserstein_critic_moves_five_times_for_one_step_and_stays_within_its_clip(make):
+    trainer = make(*QUICK, *game("wgan"), "losses.clip=0.02")
+    trainer.step()  # of the autoencoder
+    trainer.step()
+    assert {int(state["step"]) for state in trainer.discriminator_optimizer.state.values()} == {5}
+    assert {int(state["step"]) for state in trainer.generator_optimizer.state.values()} == {1}
+    largest = max(float(parameter.detach().abs().max()) for parameter in trainer.discriminator.parameters())
+    assert largest == pytest.approx(0.02)
+    told = make(*QUICK, *game("wgan"), "losses.discriminator_updates=2")
+    told.step()
+    told.step()
+    assert {int(state["step"]) for state in told.discriminator_optimizer.state.values()} == {2}
+
+
+def test_the_gradient_penalty_keeps_a_critics_slope_near_one_and_without_it_the_slope_runs_away(make):
+    seen = []
+    for weight in (0, 10):
+        trainer = make(
+            *QUICK, *game("wgan-gp"), f"losses.unit_slope={weight}", "training={steps: 30, learning_rate: 2e-3}"
+        )
+        trainer.step()  # of the autoencoder
+        seen.append([float(trainer.step()["discriminator/penalty"]) for _ in range(10)][-3:])
+    assert max(seen[1]) < 0.5
+    assert min(seen[0]) > 5
+
+
+def test_a_hinge_discriminator_has_layers_of_norm_one(make):
+    trainer = make(*QUICK, *game("hinge"), "training.steps=20")
+    for _ in range(21):
+        trainer.step()
+    layers = [layer for layer in trainer.discriminator.modules() if isinstance(layer, nn.Linear | nn.Embedding)]
+    norms = [float(torch.linalg.matrix_norm(layer.weight.detach(), 2)) for layer in layers]
+    assert norms == pytest.approx([1.0] * len(layers), abs=0.1)
+
+
+def test_the_balance_of_began_follows_the_errors_of_the_step_and_the_log_tells_it(make):
+    trainer = make(ONE_STAGE, *game("began"), "losses={balance_rate: 0.1, diversity_ratio: 1.0}")
+    losses = {key: float(value) for key, value in trainer.step().items()}
+    real, fake = losses["discriminator/loss"], losses["generator/loss"]  # k is 0: both are plain errors
+    assert real > fake > 0
+    assert losses["discriminator/balance"] == pytest.approx(0.1 * (real - fake))
+    assert losses["discriminator/convergence"] == pytest.approx(real + (real - fake))
+    assert float(trainer.state()["balance"]) == pytest.approx(0.1 * (real - fake))
+    again = {key: float(value) for key, value in trainer.step().items()}
+    assert again["discriminator/balance"] > losses["discriminator/balance"]
 
 
 def test_the_average_follows_the_generator_more_and_more_slowly(make):

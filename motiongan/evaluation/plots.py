@@ -1,0 +1,105 @@
+"""Pictures of an evaluation as PNG bytes: figures with their intervals, and contact sheets."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from motiongan.body.smpl import Body
+from motiongan.evaluation.evaluate import NearPair
+from motiongan.evaluation.figures import FIGURES, OVERALL, Row
+from motiongan.evaluation.windows import MATCH_LENGTH
+from motiongan.motion.clip import Clip
+from motiongan.rendering.stick_figure import contact_sheet_image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+_REAL = "#333333"
+PLOTTED = (
+    "accuracy",
+    "synthetic_accuracy",
+    "precision",
+    "coverage",
+    "nn_ratio",
+    "copy_share",
+    "skate_share",
+    "range_share",
+)
+
+
+def overall_plot(rows: Mapping[str, Row], real: str) -> bytes:
+    """The `PLOTTED` figures overall, a panel each: a dot per row, its 95 % interval, a line through the real one."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    labels = list(rows)
+    figure = Figure(figsize=(10, 2 * (0.7 + 0.3 * len(labels))), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(2, len(PLOTTED) // 2, sharey=True).ravel()
+    for panel, name in zip(panels, PLOTTED):
+        for place, label in enumerate(labels):
+            estimate = rows[label][OVERALL].get(name)
+            if estimate is None or np.isnan(estimate.value):
+                continue
+            colour = _REAL if label == real else _COLOURS[place % len(_COLOURS)]
+            if not np.isnan(estimate.low):
+                panel.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2)
+            panel.plot([estimate.value], [place], "o", color=colour, markersize=5)
+            if label == real:
+                panel.axvline(estimate.value, color=_REAL, linewidth=0.8, linestyle=":")
+        panel.set_title(FIGURES[name].heading, fontsize=9)
+        panel.set_yticks(range(len(labels)), labels, fontsize=8)
+        panel.set_ylim(len(labels) - 0.5, -0.5)
+        panel.tick_params(axis="x", labelsize=8)
+        panel.margins(x=0.1)
+        if "%" in FIGURES[name].form:
+            panel.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        panel.grid(axis="x", color="#eeeeee")
+    return _png(figure)
+
+
+def sheet(clips: Sequence[Clip], body: Body) -> bytes:
+    """A contact sheet of clips."""
+    return _picture(contact_sheet_image(clips, body, num_poses=10))
+
+
+def pairs_sheet(pairs: Sequence[NearPair], clips: Sequence[Clip], train: Sequence[Clip], body: Body) -> bytes:
+    """The compared piece of each pair: the generated one, below it the training one."""
+    shown = []
+    for pair in pairs:
+        for clip, begin, kind in (
+            (clips[pair.clip], pair.begin, "generated"),
+            (train[pair.train_clip], pair.train_begin, "training"),
+        ):
+            piece = clip.crop(begin, begin + round(MATCH_LENGTH * clip.frame_rate))
+            who = f"{kind}, {pair.distance_mm:.0f} mm" if kind == "generated" else clip.subject
+            shown.append(replace(piece, action=f"{clip.action}", subject=who))
+    return sheet(shown, body)
+
+
+def pick(clips: Sequence[Clip], actions: Sequence[str], each: int, *, seed: int) -> list[Clip]:
+    """Clips of each action in turn, drawn at random."""
+    random = np.random.default_rng(seed)
+    picked = []
+    for action in actions:
+        same = [clip for clip in clips if clip.action == action and clip.num_frames > 1]
+        picked += [same[number] for number in sorted(random.permutation(len(same))[:each])]
+    return picked
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _picture(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).quantize(64, dither=Image.Dither.NONE).save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()

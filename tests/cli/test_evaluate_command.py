@@ -1,0 +1,86 @@
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+from motiongan.cli.main import main
+from motiongan.evaluation import evaluate as evaluation
+from motiongan.motion.store import write_clips
+
+PROVENANCE = {"checkpoint": "0" * 64, "seed": 0, "training_data": "", "config": "{}"}
+
+
+@pytest.fixture
+def files(tmp_path, make_clip, monkeypatch):
+    """data.h5 of three people, aug.h5 that says ben was held out, old.h5 that does not; a quick recognizer."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    quick = evaluation.cached_recognizer
+    monkeypatch.setattr(evaluation, "cached_recognizer", lambda *data, **set_: quick(*data, **{**set_, "steps": 5}))
+    real = [
+        make_clip(4 * person + number, num_frames=40, action=action, subject=name)
+        for person, name in enumerate(("anna", "ben", "carl"))
+        for number, action in enumerate(("walk", "squat", "walk"))
+    ]
+    write_clips("data.h5", real, kind="captured")
+    labels = ("walk", "squat", "fly")
+    made = [replace(make_clip(50 + i, num_frames=36, action=labels[i % 3]), seed=i) for i in range(12)]
+    write_clips("aug.h5", made, kind="generated", provenance={**PROVENANCE, "held_out": '["ben"]'})
+    write_clips("old.h5", made, kind="generated", provenance=PROVENANCE)
+    return tmp_path
+
+
+def test_two_runs_write_equal_reports_that_need_no_other_file(files, capsys):
+    assert main(["evaluate", "aug.h5", "--data", "data.h5", "--out", "one", "--controls"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^figure +aug +held-out real +control: noisy", shown)
+    assert "not measured, since no training clip has them: fly" in shown
+    assert len(list((files / "cache/motiongan/recognizers").glob("*.safetensors"))) == 7  # real, aug, five controls
+    # Now the recognizers are found again.
+    assert main(["evaluate", "aug.h5", "--data", "data.h5", "--out", "two", "--controls"]) == 0
+    for name in ("report.json", "report.html"):
+        assert (files / "one" / name).read_bytes() == (files / "two" / name).read_bytes()
+    facts = json.loads((files / "one/report.json").read_text())
+    assert facts["protocol"]["held_out_subjects"] == ["ben"]
+    assert facts["rows"]["aug"]["overall"]["windows"]["value"] == 8
+    assert facts["rows"]["control: copies"]["overall"]["nn_ratio"]["value"] == 0
+    assert len(facts["sources"]["data"]["content_hash"]) == 64
+    page = (files / "one/report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4  # plot, generated, real, nearest pairs
+    assert page.count("src=") == 4
+    assert "href" not in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["old.h5"], "old: does not say which subjects of data.h5 .* --checkpoint or --held-out"),
+        (["aug.h5", "--held-out", "bn"], "no clips of the held-out subject `bn` .*did you mean `ben`"),
+        (["aug.h5", "--held-out", ","], "names no subject"),
+        (["aug.h5", "--held-out", "anna,ben,carl"], "none of the generated actions"),
+        (["aug.h5", "aug.h5"], "given twice"),
+        (["aug.h5", "--seed", "-1"], "--seed is -1"),
+        (["aug.h5", "--out", "data.h5"], "is a file; give a folder"),
+        (["aug.h5", "--checkpoint", "none.safetensors"], "no such model file"),
+        (["missing.h5"], "missing.h5: no such file"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_and_leave_nothing(files, capsys, arguments, message):
+    assert main(["evaluate", *arguments, "--data", "data.h5"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert re.search(message, error)
+    assert not (files / "report").exists()
+
+
+def test_a_report_is_replaced_by_force_only_and_the_option_names_the_held_out_before_the_file(files, capsys):
+    (files / "report").mkdir()
+    (files / "report/report.json").write_text("{}")
+    arguments = ["evaluate", "aug.h5", "old.h5", "--data", "data.h5", "--held-out", "carl,anna"]
+    assert main(arguments) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main([*arguments, "--force"]) == 0
+    facts = json.loads((files / "report/report.json").read_text())
+    assert facts["protocol"]["held_out_subjects"] == ["carl", "anna"]
+    assert list(facts["rows"]) == ["aug", "old", "held-out real"]
