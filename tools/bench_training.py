@@ -9,6 +9,7 @@ processor's, of one thread, so that a busy machine does not distort them; on CUD
 """
 
 import argparse
+import dataclasses
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -68,7 +69,7 @@ def measure(recipe: str, stages: str, arguments: argparse.Namespace, device: tor
     batch = config.training.batch_size
     print(f"  GAN:         {rate:6.2f} steps/s of {batch} clips, {rate * batch:6.0f} clips/s")
     clock = Clock(device)
-    before = {name: getattr(trainer_module, name) for name in ("gradient_penalty", "_update", "update_average")}
+    before = {name: getattr(trainer_module, name) for name in ("_update", "update_average")}
     watch(trainer, clock)
     total = -clock.now()
     for _ in range(steps):
@@ -151,12 +152,14 @@ def watch(trainer: Trainer, clock: Clock) -> None:
         (trainer, "_augment", always("augmentation")),
         (trainer.model.generator, "forward", always("generator: forward")),
         (trainer.discriminator, "forward", always("discriminator: forward")),
-        (trainer_module, "gradient_penalty", always("penalties: gradient")),
         (trainer_module, "_update", updated),
         (trainer_module, "update_average", always("average of the weights")),
     ]
     for owner, name, label in targets:
         setattr(owner, name, clock.watched(getattr(owner, name), label))
+    if trainer.game.penalty:
+        penalty = clock.watched(trainer.game.penalty, always("penalties: gradient"))
+        trainer.game = dataclasses.replace(trainer.game, penalty=penalty)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from motiongan.motion.actions import select_actions
 from motiongan.motion.check import MAX_BETA
 from motiongan.motion.clip import NUM_BETAS, Clip
 from motiongan.motion.features import decode
+from motiongan.motion.footing import settle
 
 DEFAULT_BATCH = 64
 _BATCH_FRAMES = 1 << 16  # computed at once at most: some 0.6 GB
@@ -135,8 +136,9 @@ class MotionGenerator:
         model = self.file.model
         noise = draw_noise(seeds, model.num_steps(frames), model.config, truncation).to(self.device)
         features = model(noise, torch.tensor(actions, device=self.device))[:, :frames]
-        motion = decode(features, self.file.bones.skeleton(betas.to(self.device)), self.frame_rate)
-        return motion.poses.cpu().numpy(), motion.trans.cpu().numpy()
+        skeleton = self.file.bones.skeleton(betas.to(self.device))
+        settled = settle(decode(features, skeleton, self.frame_rate), skeleton, self.frame_rate)
+        return settled.poses.cpu().numpy(), settled.trans.cpu().numpy()
 
     def _betas(self, betas: str | np.ndarray, seeds: Sequence[int], numbers: range) -> Tensor:
         mean, factor = self.file.betas_mean.cpu(), self.file.betas_factor.cpu()

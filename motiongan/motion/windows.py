@@ -14,6 +14,7 @@ from motiongan.errors import MotionganError
 from motiongan.motion.actions import mirrored_action
 from motiongan.motion.clip import Clip
 from motiongan.motion.features import NUM_FEATURES, encode, mirror
+from motiongan.motion.posture import Postures
 from motiongan.motion.resample import resample
 
 
@@ -30,6 +31,7 @@ class DataConfig:
     min_frames: int = 16  # shorter clips are left out
     mirror: bool = True  # also train on mirrored clips; "left"/"right" in an action's name are swapped
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # also train on slower and faster copies; 1 = as captured
+    posture: float = 1.0  # a window takes on up to this share of the arms' and trunk's posture of another clip; 0 = off
     balance: float = 0.5  # an action is drawn by its share of frames to this power: 1 = as in the data, 0 = all equal
 
 
@@ -115,6 +117,11 @@ class WindowSampler:
         self.lengths, self.actions = lengths, torch.tensor(action_ids)
         self.weights = _clip_weights(lengths, self.actions, len(actions), config.balance)
         self.device = device
+        self.posture = config.posture
+        if config.posture:
+            self.postures = Postures(tables, device)
+            of_action = self.actions == torch.arange(len(actions))[:, None]
+            self._partner_weights = of_action * self.weights  # (actions, clips)
 
     def draw(self, batch_size: int, *, generator: torch.Generator) -> Batch:
         """A batch of random windows: an action by its weight, a clip of it by its length, a start in the clip."""
@@ -122,14 +129,17 @@ class WindowSampler:
         lengths = self.lengths[clips]
         room = (lengths - self.window).clamp(min=0)
         starts = (torch.rand(batch_size, generator=generator, dtype=torch.float64) * (room + 1)).long()
-        return self._gather(clips, starts, lengths.clamp(max=self.window))
-
-    def _gather(self, clips: Tensor, starts: Tensor, lengths: Tensor) -> Batch:
-        offsets = torch.arange(self.window)
-        mask = offsets < lengths[:, None]
+        offsets, lengths = torch.arange(self.window), lengths.clamp(max=self.window)
+        mask = (offsets < lengths[:, None]).to(self.device)
         rows = self.starts[clips][:, None] + starts[:, None] + torch.minimum(offsets, lengths[:, None] - 1)
-        mask = mask.to(self.device)
-        return Batch(self.frames[rows.to(self.device)], mask, self.actions[clips].to(self.device))
+        rows, actions = rows.to(self.device), self.actions[clips]
+        features = self.frames[rows]
+        if self.posture:
+            others = torch.multinomial(self._partner_weights[actions], 1, generator=generator)[:, 0]
+            share = self.posture * torch.rand(batch_size, generator=generator)
+            clips, others, share = (values.to(self.device) for values in (clips, others, share))
+            features = self.postures.mix(features, rows, clips, others, share)
+        return Batch(features, mask, actions.to(self.device))
 
 
 def _at_speed(clip: Clip, speed: float) -> Clip:

@@ -174,7 +174,7 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
         ("data.speeds", "losses.clip", "training.learning_rate", "training.autoencoder_rate"),
     ),
     ("more than 0, at most 1", lambda value: 0 < value <= 1, ("losses.diversity_ratio", "training.ema_share")),
-    ("0 to 1", lambda value: 0 <= value <= 1, ("losses.kinematic_from", "losses.kinematic_full")),
+    ("0 to 1", lambda value: 0 <= value <= 1, ("data.posture", "losses.kinematic_from", "losses.kinematic_full")),
     ("0 or more, below 1", lambda value: 0 <= value < 1, ("data.held_out_share", "augment.shift", "augment.cutout")),
     ("0 to 2^63 - 1", lambda value: 0 <= value < 2**63, ("data.split_seed", "training.seed")),
 )

@@ -13,7 +13,7 @@ from motiongan.motion.clip import Clip
 from motiongan.motion.features import encode, mirror
 from motiongan.motion.windows import DataConfig, WindowSampler, split_subjects
 
-PLAIN = {"mirror": False, "speeds": (1.0,), "window": 32, "min_frames": 16}
+PLAIN = {"mirror": False, "speeds": (1.0,), "posture": 0.0, "window": 32, "min_frames": 16}
 
 
 @pytest.fixture
@@ -141,3 +141,16 @@ def test_the_only_performer_of_an_action_is_never_held_out_by_lot(make_clip):
         chosen = split_subjects(clips, DataConfig(held_out_share=0.5, split_seed=seed))
         assert {clip.action for clip in clips if clip.subject not in chosen} == {"walk", "throw"}
     assert split_subjects(people(make_clip, {"anna": 9}), DataConfig(held_out_share=0.5)) == ()
+
+
+def test_mixed_postures_come_from_clips_of_the_same_action_and_leave_the_legs(sampler, make_clip, stick_body):
+    clips = [make_clip(seed, num_frames=40, action=("walk", "squat")[seed // 2]) for seed in range(3)]
+    plain = sampler(clips).draw(64, generator=random())
+    mixed = sampler(clips, posture=1.0).draw(64, generator=random())
+    assert_close(mixed.features[..., 132:], plain.features[..., 132:])  # the same windows but for their postures
+    changed = (mixed.features - plain.features).abs().amax(1)
+    legs = [*range(6 * 1, 6 * 3), *range(6 * 4, 6 * 6), *range(6 * 7, 6 * 9)]
+    assert changed[:, legs].max() < 1e-5
+    alone = mixed.actions == 1  # the only squat has no other posture to take
+    assert changed[alone].max() < 1e-5
+    assert (changed[~alone].amax(1) > 0.01).any()

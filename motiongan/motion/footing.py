@@ -1,0 +1,188 @@
+"""Generated motion, settled: feet that stand stay put, and a body in the air falls.
+
+A generator's feet creep while they stand, and hover a finger's breadth above the ground. What is wrong is smaller than
+what a leg can take up: the feet get the place they should have, hips, knees and ankles follow by two-bone inverse
+kinematics. In the air the centre of mass is put on the parabola between take-off and landing.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from motiongan.body.anatomy import centre_of_mass
+from motiongan.body.kinematics import PosedSkeleton, Skeleton, forward_kinematics
+from motiongan.motion.features import Motion, axis_angle_of, rotation_about_z
+
+GRAVITY = 9.81  # m/s^2
+
+_LEGS = ((1, 4, 7), (2, 5, 8))  # hip, knee, ankle
+_FEET = ((0, 2), (1, 3))  # heel and ball among the sole points
+# A sole point stands where it is low and slow; both limits are soft (metres, m/s). Real soles below 3 cm move at less
+# than 0.5 m/s in 93 % of frames; a foot that swings through at more than 1 m/s is meant to.
+_LOW, _LOW_EDGE = 0.035, 0.007
+_SLOW, _SLOW_EDGE = 0.9, 0.12
+_HOLD = 30.0  # pull of a standing point, against 1 for an even offset
+_FAST, _CLEARANCE = 1.1, 0.035  # m/s, m: a foot whose heel and ball are both faster swings, at least so high
+_RETURN = 0.05  # pull of the generator's own place; an offset fades within some 5 frames
+_REACH = 0.998  # of a straight leg
+_AIR = 0.03  # m: lowest sole point of a body in the air
+_HIGHEST_RISE = 0.15  # m: a body that would have to rise more does not fly; it hangs, climbs or rolls
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Poses (batch, frames, 24, 3) axis-angle, and SMPL's root translation (batch, frames, 3), metres."""
+
+    poses: Float[Tensor, "batch frames 24 3"]
+    trans: Float[Tensor, "batch frames 3"]
+
+
+def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
+    """The motion with standing feet held in place and flight under gravity.
+
+    skeleton   one, or one for each row of the batch, as `decode` was given
+    """
+    skeleton = skeleton.unsqueeze(1) if skeleton.rest_joints.ndim == 3 else skeleton
+    rotations = motion.local_rotations.clone()
+    rotations[:, :, 0] = rotation_about_z(motion.heading) @ rotations[:, :, 0]
+    trans = motion.trans
+    posed = forward_kinematics(rotations, trans, skeleton)
+    for leg, foot in zip(_LEGS, _FEET):
+        _move_foot(rotations, posed, leg, _offset(posed.soles[:, :, list(foot)], frame_rate))
+    posed = forward_kinematics(rotations, trans, skeleton)
+    sunk = (-posed.soles[..., 2].amin(-1)).clamp(min=0)
+    rise = _flight_rise(centre_of_mass(posed.joints)[..., 2], posed.soles[..., 2].amin(-1), frame_rate)
+    trans = trans + (rise + sunk)[..., None] * trans.new_tensor([0.0, 0.0, 1.0])
+    return Settled(axis_angle_of(rotations), trans)
+
+
+def _offset(points: Float[Tensor, "batch frames 2 3"], frame_rate: float) -> Float[Tensor, "batch frames 3"]:
+    """How far a foot moves so that its heel and ball stay where they stand, and stand on the ground.
+
+    The offset d minimises, over the steps t and the points p of the foot with standing weight s,
+    sum HOLD s (d' + p')^2 + sum d'^2 + RETURN sum d^2 (primes: differences to the next frame). In height the first term
+    is sum HOLD w (d + lowest point - wanted)^2: 0 is wanted where the foot stands, CLEARANCE where it swings lower.
+    """
+    step = points.diff(dim=1)
+    speed = step[..., :2].norm(dim=-1) * frame_rate
+    height = torch.maximum(points[:, 1:, :, 2], points[:, :-1, :, 2])
+    stands = torch.sigmoid((_LOW - height) / _LOW_EDGE) * torch.sigmoid((_SLOW - speed) / _SLOW_EDGE)
+    hold = _HOLD * stands
+    # Normal equations: tridiagonal, the same matrix for x and y.
+    between = 1 + hold.sum(-1)
+    force = -(hold[..., None] * step[..., :2]).sum(2)
+    level = _tridiagonal(_diagonal(between) + _RETURN, -between, _divergence(force))
+    lowest = points[..., 2].amin(-1)
+    swings = torch.sigmoid((speed.amin(-1) - _FAST) / _SLOW_EDGE)
+    swings = _of_frames(swings) * torch.sigmoid((_CLEARANCE - lowest) / _LOW_EDGE)
+    stand = _of_frames(stands.amax(-1))
+    wanted = _HOLD * (swings * _CLEARANCE - (swings + stand) * lowest)
+    one = torch.ones_like(between)
+    upright = _tridiagonal(_diagonal(one) + _RETURN + _HOLD * (swings + stand), -one, wanted[..., None])
+    return torch.cat([level, upright], dim=-1)
+
+
+def _of_frames(steps: Float[Tensor, "batch steps"]) -> Float[Tensor, "batch frames"]:
+    """The greater of the values of the steps before and after a frame."""
+    return torch.maximum(torch.nn.functional.pad(steps, (1, 0)), torch.nn.functional.pad(steps, (0, 1)))
+
+
+def _diagonal(between: Tensor) -> Tensor:
+    return torch.nn.functional.pad(between, (0, 1)) + torch.nn.functional.pad(between, (1, 0))
+
+
+def _divergence(force: Float[Tensor, "batch steps 2"]) -> Float[Tensor, "batch frames 2"]:
+    pad = torch.nn.functional.pad
+    return pad(force, (0, 0, 1, 0)) - pad(force, (0, 0, 0, 1))
+
+
+def _tridiagonal(
+    diagonal: Float[Tensor, "batch frames"],
+    beside: Float[Tensor, "batch steps"],
+    right: Float[Tensor, "batch frames axes"],
+) -> Float[Tensor, "batch frames axes"]:
+    """Solution of symmetric, positive tridiagonal systems (Thomas' algorithm), a batch of them at once."""
+    frames = diagonal.shape[1]
+    ratio: list[Tensor] = []
+    value: list[Tensor] = []
+    for t in range(frames):
+        pivot, moved = diagonal[:, t], right[:, t]
+        if t:
+            pivot = pivot - beside[:, t - 1] * ratio[-1]
+            moved = moved - beside[:, t - 1, None] * value[-1]
+        if t < frames - 1:
+            ratio.append(beside[:, t] / pivot)
+        value.append(moved / pivot[:, None])
+    for t in range(frames - 2, -1, -1):
+        value[t] = value[t] - ratio[t][:, None] * value[t + 1]
+    return torch.stack(value, dim=1)
+
+
+def _move_foot(rotations: Tensor, posed: PosedSkeleton, leg: tuple[int, int, int], offset: Tensor) -> None:
+    """Turn hip, knee and ankle in place, so that the foot moves by the offset and keeps its orientation."""
+    hip, knee, ankle = leg
+    place, world = posed.joints, posed.rotations
+    thigh, shin = place[:, :, knee] - place[:, :, hip], place[:, :, ankle] - place[:, :, knee]
+    target = place[:, :, ankle] + offset - place[:, :, hip]
+    thigh_length, shin_length = thigh.norm(dim=-1), shin.norm(dim=-1)
+    distance = target.norm(dim=-1)
+    reach = torch.minimum(distance, _REACH * (thigh_length + shin_length))
+    reach = torch.maximum(reach, (thigh + shin).norm(dim=-1).minimum(distance))  # nobody's straight leg is bent
+    # The shin swings in the plane it bends in: about the leg's own knee axis where the leg is straight.
+    along = thigh / thigh_length[..., None]
+    forward = -world[:, :, knee, :, 2]  # where a shin goes when the knee bends: SMPL's knee turns about X
+    aside = _perpendicular(torch.where((_flexion(along, shin) > 0.1)[..., None], shin, forward), along)
+    cosine = (reach**2 - thigh_length**2 - shin_length**2) / (2 * thigh_length * shin_length)
+    cosine = cosine.clamp(-1, 1)
+    bent = shin_length[..., None] * (cosine[..., None] * along + (1 - cosine**2).sqrt()[..., None] * aside)
+    bend = _shortest_turn(shin, bent)
+    swing = _shortest_turn(thigh + bent, target)
+    new_hip = swing @ world[:, :, hip]
+    new_knee = swing @ bend @ world[:, :, knee]
+    rotations[:, :, hip] = world[:, :, 0].mT @ new_hip
+    rotations[:, :, knee] = new_hip.mT @ new_knee
+    rotations[:, :, ankle] = new_knee.mT @ world[:, :, ankle]
+
+
+def _flexion(along: Tensor, shin: Tensor) -> Tensor:
+    return torch.atan2(torch.linalg.cross(along, shin).norm(dim=-1), (along * shin).sum(-1))
+
+
+def _perpendicular(vector: Tensor, along: Tensor) -> Tensor:
+    rest = vector - (vector * along).sum(-1, keepdim=True) * along
+    return rest / rest.norm(dim=-1, keepdim=True).clamp(min=1e-9)
+
+
+def _shortest_turn(start: Float[Tensor, "*batch 3"], end: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotation matrix of the shortest turn between directions that are not opposite: I + [v] + [v]^2 / (1 + c)."""
+    start, end = start / start.norm(dim=-1, keepdim=True), end / end.norm(dim=-1, keepdim=True)
+    x, y, z = torch.linalg.cross(start, end).unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    cosine = (start * end).sum(-1)[..., None, None]
+    return torch.eye(3, device=x.device, dtype=x.dtype) + cross + cross @ cross / (1 + cosine).clamp(min=1e-6)
+
+
+def _flight_rise(
+    mass_height: Float[Tensor, "batch frames"], lowest: Float[Tensor, "batch frames"], frame_rate: float
+) -> Float[Tensor, "batch frames"]:
+    """How much higher the body is in the air, so that its centre of mass follows the parabola between the frames of
+    take-off and landing; 0 in these frames and on the ground. A flight cut by the end of the clip is left alone, and so
+    is a body that is off its feet without flying.
+    """
+    frames = lowest.shape[1]
+    time = torch.arange(frames, device=lowest.device)
+    in_air = lowest > _AIR
+    # The last frame on the ground before, and the first after.
+    before = torch.where(in_air, -1, time).cummax(dim=1).values
+    after = torch.where(in_air, frames, time).flip(1).cummin(dim=1).values.flip(1)
+    flies = in_air & (before >= 0) & (after < frames)
+    before, after = before.clamp(min=0), after.clamp(max=frames - 1)
+    start, end = mass_height.gather(1, before), mass_height.gather(1, after)
+    since, long = (time - before) / frame_rate, ((after - before) / frame_rate).clamp(min=1 / frame_rate)
+    parabola = start + (end - start) * since / long + 0.5 * GRAVITY * since * (long - since)
+    rise = torch.where(flies, parabola - mass_height, torch.zeros_like(mass_height))
+    highest = torch.zeros_like(rise).scatter_reduce(1, before, rise.abs(), "amax")  # of each flight, by its take-off
+    return torch.where(highest.gather(1, before) < _HIGHEST_RISE, rise, torch.zeros_like(rise))

@@ -1,0 +1,147 @@
+"""Settled motion: standing feet stay, swinging feet clear the ground, bodies in the air fall."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import roma
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from motiongan.body.anatomy import centre_of_mass
+from motiongan.body.kinematics import PosedSkeleton, Skeleton, forward_kinematics
+from motiongan.body.skeleton import JOINT
+from motiongan.motion.features import Motion, decode, encode
+from motiongan.motion.footing import GRAVITY, Settled, _tridiagonal, settle
+
+RATE = 30.0
+KNEES = [JOINT["left_knee"], JOINT["right_knee"]]
+
+
+@pytest.fixture
+def skeleton(stick_body) -> Skeleton:
+    return stick_body.skeleton(torch.zeros(10))
+
+
+def standing(skeleton: Skeleton, frames: int = 40, *, crouch: float = 0.5) -> Motion:
+    """A body that stands on bent legs (hips and ankles turn by `crouch`, knees by twice that), as `decode` gives it."""
+    poses = torch.zeros(frames, 24, 3)
+    poses[:, 0, 0] = math.pi / 2
+    for side in ("left", "right"):
+        poses[:, JOINT[f"{side}_hip"], 0] = -crouch
+        poses[:, JOINT[f"{side}_knee"], 0] = 2 * crouch
+        poses[:, JOINT[f"{side}_ankle"], 0] = -crouch
+    trans = torch.zeros(frames, 3)
+    soles = forward_kinematics(roma.rotvec_to_rotmat(poses), trans, skeleton).soles
+    trans[:, 2] -= soles[..., 2].min()
+    return decode(encode(poses, trans, skeleton, RATE)[None], skeleton, RATE, plant_feet=False)
+
+
+def moved(motion: Motion, path: Tensor | None = None, height: Tensor | None = None) -> Motion:
+    """The motion along another path (frames, 2), or higher by (frames,), metres."""
+    if path is not None:
+        motion = replace(motion, path=path[None])
+    if height is not None:
+        rise = height[None, :, None, None] * torch.tensor([0.0, 0.0, 1.0])
+        motion = replace(motion, local_joints=motion.local_joints + rise, local_soles=motion.local_soles + rise)
+    return motion
+
+
+def posed(settled: Settled, skeleton: Skeleton) -> PosedSkeleton:
+    return forward_kinematics(roma.rotvec_to_rotmat(settled.poses), settled.trans, skeleton.unsqueeze(0).unsqueeze(0))
+
+
+def test_feet_that_creep_while_they_stand_are_held_and_keep_their_orientation(skeleton):
+    creeping = moved(standing(skeleton), path=torch.linspace(0, 0.08, 40)[:, None] * torch.tensor([1.0, 0.5]))
+    before = creeping.soles.diff(dim=1)[..., :2].norm(dim=-1)
+    settled = settle(creeping, skeleton, RATE)
+    after = posed(settled, skeleton)
+    assert before.max() * RATE > 0.06  # m/s
+    assert after.soles.diff(dim=1)[..., :2].norm(dim=-1).max() < 0.25 * before.max()
+    assert_close(settled.trans, creeping.trans, atol=1e-5, rtol=0)  # the pelvis goes its way
+    flat = after.soles[..., 2]
+    assert_close(flat, flat[:, :1, :1].expand_as(flat), atol=2e-3, rtol=0)
+
+
+def test_feet_that_hover_are_put_on_the_ground(skeleton):
+    hovering = moved(standing(skeleton), height=torch.full((40,), 0.02))
+    settled = posed(settle(hovering, skeleton, RATE), skeleton)
+    assert settled.soles[..., 2].max() < 0.002
+    assert_close(settled.joints[:, :, 0], hovering.joints[:, :, 0], atol=1e-5, rtol=0)
+
+
+def test_bones_keep_their_length_and_knees_bend_the_way_they_bent(skeleton):
+    creeping = moved(standing(skeleton), path=torch.linspace(0, 0.15, 40)[:, None] * torch.tensor([1.0, 0.0]))
+    settled = settle(creeping, skeleton, RATE)
+    axis = settled.poses[:, :, KNEES]
+    assert (axis[..., 0] > 0.3).all()  # flexion is a positive turn about X
+    assert axis[..., 1:].abs().max() < 0.02
+    joints = posed(settled, skeleton).joints
+    for hip, knee, ankle in ((1, 4, 7), (2, 5, 8)):
+        for first, second in ((hip, knee), (knee, ankle)):
+            length = (joints[:, :, first] - joints[:, :, second]).norm(dim=-1)
+            assert_close(length, (skeleton.rest_joints[first] - skeleton.rest_joints[second]).norm().expand_as(length))
+
+
+def test_a_straight_leg_that_cannot_reach_is_not_torn(skeleton):
+    hovering = moved(standing(skeleton, crouch=0.02), height=torch.full((40,), 0.02))
+    settled = settle(hovering, skeleton, RATE)
+    assert settled.poses.isfinite().all()
+    hip, ankle = posed(settled, skeleton).joints[:, :, [1, 7]].unbind(2)
+    thigh, shin = skeleton.rest_joints[4] - skeleton.rest_joints[1], skeleton.rest_joints[7] - skeleton.rest_joints[4]
+    assert ((hip - ankle).norm(dim=-1) <= thigh.norm() + shin.norm() + 1e-5).all()
+
+
+def test_a_foot_that_swings_through_the_ground_layer_is_lifted(skeleton):
+    motion = standing(skeleton)
+    fast = moved(motion, path=torch.arange(40.0)[:, None] * torch.tensor([3.0 / RATE, 0.0]))  # both feet glide at 3 m/s
+    soles = posed(settle(fast, skeleton, RATE), skeleton).soles
+    assert soles[:, 5:-5, :, 2].min() > 0.02
+    slow = posed(settle(motion, skeleton, RATE), skeleton).soles
+    assert slow[..., 2].max() < 0.002
+
+
+def test_the_centre_of_mass_falls_between_take_off_and_landing(skeleton):
+    rise = torch.zeros(40)
+    rise[10:24] = 0.25 * torch.sin(torch.linspace(0, math.pi, 16))[1:-1] ** 0.7 + 0.05  # up and down, not a parabola
+    jump = moved(standing(skeleton), height=rise)
+    settled = settle(jump, skeleton, RATE)
+    height = centre_of_mass(posed(settled, skeleton).joints)[0, :, 2]
+    fall = height[10:23].diff(n=2) * RATE**2
+    assert_close(fall, torch.full_like(fall, -GRAVITY), atol=0.3, rtol=0)
+    wrong = centre_of_mass(jump.joints)[0, 10:23, 2].diff(n=2) * RATE**2
+    assert (wrong + GRAVITY).abs().max() > 2
+
+
+@pytest.mark.parametrize("frames", [slice(10, 40), slice(0, 40)], ids=["to the end of the clip", "all the time"])
+def test_a_body_that_only_hangs_in_the_air_is_left_where_it_is(skeleton, frames):
+    rise = torch.zeros(40)
+    rise[frames] = 0.8
+    hanging = moved(standing(skeleton), height=rise)
+    assert_close(settle(hanging, skeleton, RATE).trans[:, 10:], hanging.trans[:, 10:], atol=1e-5, rtol=0)
+
+
+def test_each_clip_of_a_batch_is_settled_as_if_alone_on_its_own_body(stick_body):
+    betas = torch.zeros(2, 10)
+    betas[1, 0] = 1.0
+    both = stick_body.skeleton(betas)
+    single = [stick_body.skeleton(betas[row]) for row in range(2)]
+    path = torch.linspace(0, 0.1, 40)[:, None] * torch.tensor([1.0, 0.0])
+    alone = [settle(moved(standing(each), path=path), each, RATE) for each in single]
+    motions = [moved(standing(each), path=path) for each in single]
+    names = ("local_rotations", "local_joints", "local_soles", "contacts", "heading", "path")
+    joined = {name: torch.cat([getattr(motion, name) for motion in motions]) for name in names}
+    together = settle(Motion(**joined, rest_pelvis=both.rest_joints[:, None, 0]), both, RATE)
+    for row in range(2):
+        assert_close(together.poses[row], alone[row].poses[0], atol=1e-5, rtol=1e-5)
+        assert_close(together.trans[row], alone[row].trans[0], atol=1e-5, rtol=1e-5)
+
+
+def test_the_tridiagonal_solver_agrees_with_a_dense_one():
+    random = torch.Generator().manual_seed(0)
+    beside = -torch.rand(3, 7, generator=random)
+    diagonal = 2.5 + torch.rand(3, 8, generator=random)
+    right = torch.randn(3, 8, 2, generator=random)
+    dense = torch.diag_embed(diagonal) + torch.diag_embed(beside, 1) + torch.diag_embed(beside, -1)
+    assert_close(_tridiagonal(diagonal, beside, right), torch.linalg.solve(dense, right))
