@@ -31,10 +31,10 @@ _MOST_GROWTH = 1.5  # of a movement; and its inverse
 class Postures:
     """The postures of a list of clips, and their movement about them.
 
-    features   of each clip, (frames, 140), not normalised
+    features   of each clip, (its frames, 140), not normalised
     """
 
-    def __init__(self, features: Sequence[Float[Tensor, "frames 140"]], device: torch.device) -> None:
+    def __init__(self, features: Sequence[Float[Tensor, "_ 140"]], device: torch.device) -> None:
         means, spreads, moves = [], [], []
         for clip in features:
             rotations = rotation_from_6d(clip[:, ROTATIONS].unflatten(-1, (NUM_MOVING_JOINTS, 6))[:, list(_JOINTS)])
