@@ -12,6 +12,7 @@ import torch
 from torch.testing import assert_close
 
 from motiongan.body.kinematics import forward_kinematics
+from motiongan.body.skeleton import JOINT_NAMES
 from motiongan.body.smpl import load_body
 from motiongan.errors import MotionganError
 from motiongan.generation.generate import MotionGenerator, clip_seed, load_generator, newest_model
@@ -184,7 +185,10 @@ def test_given_betas_are_taken_in_turn_and_do_not_change_the_movement(generator)
     for number, clip in enumerate(clips):
         assert_close(clip.betas, shapes[number % 2])
     for clip, other in zip(clips, generator.generate("walk", n=5, betas="mean"), strict=True):
-        assert_close(clip.poses[:, 1:], other.poses[:, 1:], atol=1e-5, rtol=0)
+        # Legs are settled on each body's own length; what they do not reach is the same to the last digits.
+        rest = [row for row, name in enumerate(JOINT_NAMES) if row and not name.endswith(("hip", "knee", "ankle"))]
+        assert_close(clip.poses[:, rest], other.poses[:, rest], atol=1e-5, rtol=0)
+        assert np.abs(clip.poses - other.poses).max() < 0.3
 
 
 def test_clips_stand_on_the_bones_of_the_model_file(generator):
