@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from motiongan.body.skeleton import NUM_JOINTS
 from motiongan.errors import MotionganError
+from motiongan.motion.check import MAX_BETA
 from motiongan.motion.clip import NUM_BETAS
 
 logger = logging.getLogger(__name__)
@@ -175,6 +176,10 @@ def _betas(file: np.lib.npyio.NpzFile, name: str, key: str = "betas") -> ndarray
     if betas.ndim != 1 or not np.isfinite(betas[:NUM_BETAS]).all():
         raise MotionganError(f"{name}: `{key}` has shape {betas.shape} or is not finite, expected (10), (16) or (300)")
     betas = betas[:NUM_BETAS]
+    if betas.size and np.abs(betas).max() > MAX_BETA:
+        raise MotionganError(
+            f"{name}: `{key}` reaches {np.abs(betas).max():.3g}, expected within {MAX_BETA:.0f} standard deviations"
+        )
     return np.pad(betas, (0, NUM_BETAS - len(betas))).astype(np.float32)
 
 

@@ -28,6 +28,7 @@ from motiongan.formats.sources import SourceFile
 from motiongan.motion.clip import NUM_BETAS, Clip
 from motiongan.motion.resample import resample
 
+_LABEL_TOLERANCE = 0.5  # s that a label may reach beyond the recording's end unnoticed
 _DEFAULT_AMC_RATE = 120.0  # Hz, of Vicon systems, CMU and HDM05
 _CALIBRATION_FILES = 6  # of one person
 _CALIBRATION_SECONDS = 15.0  # of each of them
@@ -281,6 +282,9 @@ def _cut(clip: Clip, item: Item, options: ImportOptions, converted: Converted, *
         if stop - start < 1:
             converted.notices.append(Notice(file, "left out", "the labelled segment holds no frames"))
             continue
+        if label.end_s is not None and label.end_s > clip.duration + _LABEL_TOLERANCE:
+            text = f"ends at {clip.duration:.1f} s, its label at {label.end_s:g} s: labelled to its end"
+            converted.notices.append(Notice(file, "assumed", text))
         segment = clip.crop(start, stop)
         is_sound = is_own and segment.is_finite
         repaired = Repaired(segment, (slice(0, stop - start),), ()) if is_sound else repair(segment, rest_joints)

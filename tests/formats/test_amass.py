@@ -123,6 +123,7 @@ def test_a_missing_frame_rate_is_left_to_the_labels(caplog):
         ({**SMPLH, "trans": TRANS[:4]}, "`trans` has shape (4, 3), expected (5, 3)"),
         ({**SMPLH, "poses": np.array([None])}, "`poses` cannot be read"),
         ({**SMPLH, "mocap_framerate": 0}, "expected Hz above 0"),
+        ({**SMPLH, "betas": np.full(10, 40.0)}, "`betas` reaches 40, expected within 10 standard deviations"),
         ({**SMPLX_PARTS, "pose_body": BODY[:4, 3:]}, "`root_orient` and `pose_body` are (5, 3) and (4, 63)"),
         ({key: value for key, value in SMPLH.items() if key != "trans"}, "no `trans`"),
     ],

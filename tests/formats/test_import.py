@@ -70,7 +70,7 @@ def test_a_folder_with_labels_becomes_labelled_clips(tmp_path: Path, body: Body)
         tmp_path / "in" / "index.csv",
         [
             {"file": "a.bvh", "action": "wave", "subject": "Ann", "start_s": 0.5, "end_s": 1.5, "licence": "CC0"},
-            {"file": "a.bvh", "action": "walk", "subject": "Ann", "motion_start": 60, "licence": "CC0"},
+            {"file": "a.bvh", "action": "walk", "subject": "Ann", "motion_start": 60, "end_s": 9, "licence": "CC0"},
             {"file": "copy.bvh", "action": "walk", "subject": "Ann", "duplicate_of": "a.bvh"},
         ],
     )
@@ -92,6 +92,8 @@ def test_a_folder_with_labels_becomes_labelled_clips(tmp_path: Path, body: Body)
     assert (summary.files, summary.clips) == (3, 3)
     kinds = {(notice.kind, notice.source.rpartition("/")[2]) for notice in summary.notices}
     assert {("left out", "copy.bvh"), ("assumed", "extra.bvh"), ("passed over", "notes.txt")} <= kinds
+    told = [notice.text for notice in summary.notices if notice.source.endswith("/a.bvh") and "label" in notice.text]
+    assert told == ["ends at 2.0 s, its label at 9 s: labelled to its end"]
 
 
 def test_betas_are_those_of_the_person_and_feet_stand_on_the_ground(tmp_path: Path, body: Body) -> None:
