@@ -3,10 +3,12 @@
 python tools/bench_render.py [--sizes 256,512] [--frames 4] [--workers N] [--device cpu] [--others] [--out FILE.json]
 
 One process on one thread, then one process a core. A frame is everything: skinning, colour with 2 x 2 samples a pixel,
-two lights and soft shadows, depth, instance mask, part mask, normals; writing files is measured apart. Where pyvista or
-pyrender can be imported (by `--other-python`, if not by this one) they draw the same meshes, already skinned, from the
-same camera: colour and depth, one light, with and without its shadow. Below each of their lines stand ours on the same
-meshes with as many samples a pixel, with all buffers and both lights.
+two lights and soft shadows, depth, instance mask, part mask, normals, on a running track; writing files is measured
+apart. Where pyvista or pyrender can be imported (by `--other-python`, if not by this one) they draw the same meshes,
+already skinned, from the same camera, in one colour on a plain ground: colour and depth, one light, with and without
+its shadow; and "all": with the body's parts and normals too, in passes of their own. Below each of their lines stand
+ours on the same meshes and a plain ground, as many samples a pixel, always with all buffers and both lights.
+The two take turns, so that a machine that is busy at times is so for both.
 """
 
 import argparse
@@ -32,12 +34,14 @@ from motiongan.rendering.images import FOLDERS, depth_to_millimetres, png_bytes
 from motiongan.rendering.rasterizer import Buffers, Quality, Rasterizer
 from motiongan.rendering.scenes import draw_scene
 
-_SECONDS = 2.5  # for each figure
+_SECONDS = 1.5  # for each figure
 _STRIDE = 1.0  # metres between people
-# Other renderers: name, samples along the side of a pixel, shadows. pyrender always takes 4 samples a pixel.
+_TURNS = 3  # of another renderer and ours
+# Other renderers: name, samples along the side of a pixel, shadows, annotations. pyrender always takes 4 samples.
 _OTHERS = (
-    *(("pyvista", 1, False), ("pyvista", 1, True), ("pyvista", 2, True)),
-    *(("pyrender", 2, False), ("pyrender", 2, True)),
+    *(("pyvista", 1, False, False), ("pyvista", 1, True, False), ("pyvista", 2, True, False)),
+    *(("pyvista", 1, True, True), ("pyvista", 2, True, True)),
+    *(("pyrender", 2, False, False), ("pyrender", 2, True, False), ("pyrender", 2, True, True)),
 )
 
 
@@ -116,7 +120,9 @@ def all_cores(size: int, frames: int, device: str, workers: int) -> float:
     return total
 
 
-def other_speed(name: str, samples: int, shadows: bool, subject: Subject, python: str) -> dict[str, float] | str:
+def other_speed(
+    name: str, samples: int, shadows: bool, annotations: bool, subject: Subject, python: str
+) -> dict[str, float] | str:
     """Frames a second, wall and CPU, of another renderer on the subject's meshes, in a process of its own.
 
     A text where it does not run: VTK ends the process where the system has no OpenGL.
@@ -128,13 +134,15 @@ def other_speed(name: str, samples: int, shadows: bool, subject: Subject, python
             meshes,
             vertices=subject.vertices()[:, 0],
             faces=subject.body.faces.numpy(),
+            part=subject.body.part.numpy() + 1,
             size=subject.camera.width,
             focal=subject.camera.intrinsics[0, 0, 0].numpy(),
             position=subject.camera.position[0].numpy(),
             rotation=subject.camera.rotation[0].numpy(),
         )
         command = [python, str(script), str(meshes), name, f"--seconds={_SECONDS}"]
-        command += ["--shadows"] * shadows + ["--supersample"] * (name == "pyvista" and samples > 1)
+        command += ["--shadows"] * shadows + ["--annotations"] * annotations
+        command += ["--supersample"] * (name == "pyvista" and samples > 1)
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         except (OSError, subprocess.TimeoutExpired) as error:
@@ -194,18 +202,31 @@ def main() -> None:
             results[f"{size} {args.workers} processes"] = together
             print(f"{f'{size} x {size}, {args.workers} processes':34}{together:10.1f}")
         if args.others:
-            for name, samples, shadows in _OTHERS:
-                label = f"{name}, {samples}x{samples}" + ", shadows" * shadows
-                figure = other_speed(name, samples, shadows, one, args.other_python)
-                results[f"{size} {label}"] = figure
+            on_plain_ground = Subject(size, args.frames, 1, args.device, scene="plain")
+            for name, samples, shadows, annotations in _OTHERS:
+                label = f"{name}, {samples}x{samples}" + ", shadows" * shadows + ", all" * annotations
+                quality = Quality(samples=samples, shadows=shadows)
+                theirs, ours = [], []
+                for _ in range(_TURNS):
+                    figure = other_speed(name, samples, shadows, annotations, on_plain_ground, args.other_python)
+                    if isinstance(figure, str):
+                        break
+                    theirs.append((figure["wall"], figure["cpu"]))
+                    ours.append(on_plain_ground.speed_on_given_meshes(quality))
                 if isinstance(figure, str):
+                    results[f"{size} {label}"] = figure
                     print(f"{f'{size} x {size}, {label}':34}  {figure}")
                     continue
-                print(f"{f'{size} x {size}, {label}':34}{figure['wall']:10.1f}{figure['cpu']:11.1f}")
-                wall, used = one.speed_on_given_meshes(Quality(samples=samples, shadows=shadows))
-                results[f"{size} ours as {label}"] = {"wall": wall, "cpu": used}
-                times = f"{wall / figure['wall']:.1f} x in wall time, {used / figure['cpu']:.1f} x in CPU time"
-                print(f"{'  ours, likewise':34}{wall:10.1f}{used:11.1f}   {times}")
+                medians = {"theirs": np.median(theirs, 0), "ours": np.median(ours, 0)}
+                times = np.median(np.array(ours) / np.array(theirs), 0)
+                for side, (wall, used) in medians.items():
+                    results[f"{size} {label}, {side}"] = {"wall": wall, "cpu": used}
+                results[f"{size} {label}, ours / theirs"] = {"wall": times[0], "cpu": times[1]}
+                print(f"{f'{size} x {size}, {label}':34}{medians['theirs'][0]:10.1f}{medians['theirs'][1]:11.1f}")
+                print(
+                    f"{'  ours, likewise':34}{medians['ours'][0]:10.1f}{medians['ours'][1]:11.1f}"
+                    f"   {times[0]:.1f} x in wall time, {times[1]:.1f} x in CPU time"
+                )
     if args.out:
         args.out.write_text(json.dumps(results, indent=2) + "\n")
 

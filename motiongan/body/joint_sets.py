@@ -203,7 +203,34 @@ def _h36m17() -> JointSet:
     )
 
 
-JOINT_SETS: dict[str, JointSet] = {each.name: each for each in (_smpl24(), _coco17(), _h36m17())}
+def _mpi_inf_3dhp17() -> JointSet:
+    """MPI-INF-3DHP's 17 joints in the order of its test set: the head first, the right arm before the left.
+
+    D. Mehta et al. 2017 (3DV), arXiv 1611.09813; order, tree and sides: MMPose's configs/_base_/datasets/
+    mpi_inf_3dhp.py. Theirs is the skeleton of a markerless capture, which is not published at rest: the distances are
+    not measured. By the joints' names, and as others map them (MMHuman3D: its spine is Human3.6M's, its neck the
+    throat), they should be those of `h36m17`: an estimate of 3-6 cm at trunk and head and up to 8 cm at the limbs.
+    root        the middle of our hips; spine: the middle of spine1 and spine2, as in `h36m17`
+    hips        ours, not spread: it has them as joint centres
+    neck        our neck joint, at the throat; head: our head joint, at the jaw
+    head_top    the body's landmark
+    """
+    points = {"head_top": _landmark("head", "head_top"), "neck": _joint("spine", "neck")}
+    for side in ("right", "left"):
+        points[f"{side}_shoulder"] = _joint("neck", f"{side}_shoulder")
+        points[f"{side}_elbow"] = _joint(f"{side}_shoulder", f"{side}_elbow")
+        points[f"{side}_wrist"] = _joint(f"{side}_elbow", f"{side}_wrist")
+    for side in ("right", "left"):
+        points[f"{side}_hip"] = _joint("root", f"{side}_hip")
+        points[f"{side}_knee"] = _joint(f"{side}_hip", f"{side}_knee")
+        points[f"{side}_ankle"] = _joint(f"{side}_knee", f"{side}_ankle")
+    points["root"] = _joint("", "left_hip", "right_hip")
+    points["spine"] = _joint("root", "spine1", "spine2")
+    points["head"] = _joint("neck", "head")
+    return JointSet("mpi_inf_3dhp17", points)
+
+
+JOINT_SETS: dict[str, JointSet] = {each.name: each for each in (_smpl24(), _coco17(), _h36m17(), _mpi_inf_3dhp17())}
 
 
 _RIG_MIDDLE = {

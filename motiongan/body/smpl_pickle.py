@@ -16,11 +16,17 @@ def read_pickle(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """The values of these keys, as far as the pickled dictionary has them; `unfold` makes arrays of the odd ones."""
     try:
         content = _BodyUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except Exception as error:  # a pickle can fail in any way; whatever it is, the file cannot be used
+    except _Refused as error:
         raise MotionganError(f"{path}: not a readable body file ({error})") from None
+    except Exception:  # a pickle can fail in any way, in words that help nobody; most often the file is none
+        raise MotionganError(f"{path}: not a body file; expected SMPL's, SMPL-H's or SMPL-X's .npz or .pkl") from None
     if not isinstance(content, dict):
         raise MotionganError(f"{path}: not a body file: it holds no dictionary of arrays")
     return {key: content[key] for key in keys if key in content}
+
+
+class _Refused(pickle.UnpicklingError):
+    """A pickle that names what no body file needs."""
 
 
 class _PickledObject:
@@ -62,7 +68,7 @@ def unfold(value: Any) -> Any:
 def _reconstructor(kind: type, base: type, state: object) -> _PickledObject:
     """copyreg._reconstructor for the stand-ins only: old pickles build every object through it."""
     if not (isinstance(kind, type) and issubclass(kind, _PickledObject)):
-        raise pickle.UnpicklingError("an object of a class that a body file does not need")
+        raise _Refused("an object of a class that a body file does not need")
     return kind()
 
 
@@ -91,4 +97,4 @@ class _BodyUnpickler(pickle.Unpickler):
             return object
         if (module, name) == ("_codecs", "encode"):
             return _encode
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which a body file does not need")
+        raise _Refused(f"it asks for {module}.{name}, which a body file does not need")

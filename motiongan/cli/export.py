@@ -35,10 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unit", default="cm", metavar="U", help="bvh: cm (default) or m")
     parser.add_argument("--size", type=int, default=360, metavar="N", help="video: pixels of a clip (default: 360)")
     parser.add_argument("--columns", type=int, default=0, metavar="N", help="video: one grid, N clips in a row")
+    parser.add_argument("--look", default="sticks", metavar="L", help="video: sticks (default) or athletes")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="video: its length; clips begin again (default: as the clip)",
+    )
     parser.add_argument(
         "--window", type=int, default=243, metavar="N", help="motionbert: frames of a clip (default 243)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the cameras of h36m, mmpose, motionbert (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the cameras of h36m, mmpose, motionbert, and of athletes (default: 0)"
+    )
     parser.add_argument("--force", action="store_true", help="write into a folder that holds files, replacing its own")
 
 
@@ -49,12 +59,17 @@ def execute(args: argparse.Namespace) -> int:
 
     from motiongan.exports.exporting import export_motion
     from motiongan.exports.selection import ExportOptions
+    from motiongan.rendering.athlete_video import athlete_pictures
     from motiongan.rendering.stick_video import stick_pictures
 
     if args.columns < 0:
         raise MotionganError(f"--columns {args.columns}: expected 1 or more")
     if args.seed < 0:
         raise MotionganError(f"--seed {args.seed}: expected 0 or more")
+
+    if args.look not in ("sticks", "athletes"):
+        raise MotionganError(f"--look {args.look}: expected sticks or athletes")
+    draw = athlete_pictures(args.seed) if args.look == "athletes" else stick_pictures
 
     torch.set_num_threads(1)  # clips are small: on a busy machine, threads wait for each other 40 times longer
     with tqdm(unit="clip", dynamic_ncols=True, disable=None) as bar:
@@ -76,7 +91,8 @@ def execute(args: argparse.Namespace) -> int:
                 unit=args.unit,
                 size=args.size,
                 columns=args.columns,
-                draw=stick_pictures,
+                seconds=args.seconds,
+                draw=draw,
                 seed=args.seed,
                 window=args.window,
             ),

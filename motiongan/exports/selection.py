@@ -29,6 +29,7 @@ class ExportOptions:
     unit       bvh: "cm" or "m"
     size       video: height and width of one clip's picture in pixels
     columns    video: clips side by side in a grid; 0 = one video for each clip
+    seconds    video: its length, for which clips begin again and again; 0 = as long as the clip, or the longest one
     draw       video: (clip, body, size) -> RGB pictures of size x size, frame by frame
     seed       cameras of the 2D formats
     window     motionbert: frames of a training clip
@@ -39,6 +40,7 @@ class ExportOptions:
     unit: str = "cm"
     size: int = 360
     columns: int = 0
+    seconds: float = 0.0
     draw: Callable[[Clip, Body, int], Iterator[ndarray]] | None = None
     seed: int = 0
     window: int = 243

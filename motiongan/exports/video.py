@@ -1,6 +1,7 @@
 """Export to video: one .mp4 per clip, or one of many clips side by side, encoded by the ffmpeg of imageio-ffmpeg."""
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Picture = UInt8[ndarray, "height width 3"]
 MAX_FRAME_RATE = 240.0  # Hz; players stumble over more
 _MAX_GRID = 100
+_MOST_SECONDS = 3600.0
 _SIZES = (64, 2048)  # pixels
 _BLOCK = 16  # pixels, of the encoder: both sides of a picture are multiples of it
 
@@ -30,7 +32,7 @@ def write_video(export: Export, named: NamedClip, folder: Path) -> Path:
     size = _checked_size(export)
     path = folder / f"{named.name}.mp4"
     with _encoder(path, size, size, named.clip.frame_rate) as encode:
-        for picture in _pictures(export, named.clip, size):
+        for picture in itertools.islice(_pictures(export, named.clip, size), _num_frames(export, [named.clip])):
             encode(picture)
     return path
 
@@ -38,7 +40,8 @@ def write_video(export: Export, named: NamedClip, folder: Path) -> Path:
 def write_grid(export: Export, folder: Path, on_clip: Callable[[NamedClip], None]) -> list[Path]:
     """Write all clips side by side as grid.mp4, as long as the longest; one that ends earlier stands still.
 
-    The clips are in memory together: a grid is for a screen.
+    With `seconds` it is as long as that, and every clip begins again when it ends. The clips are in memory together:
+    a grid is for a screen.
     """
     size, columns = _checked_size(export), export.options.columns
     if export.num_clips > _MAX_GRID:
@@ -55,7 +58,7 @@ def write_grid(export: Export, folder: Path, on_clip: Callable[[NamedClip], None
     sheet = np.full((rows * size, columns * size, 3), 255, dtype=np.uint8)
     path = folder / "grid.mp4"
     with _encoder(path, columns * size, rows * size, frame_rate) as encode:
-        for _ in range(max(named.clip.num_frames for named in clips)):
+        for _ in range(_num_frames(export, [named.clip for named in clips])):
             for place, stream in enumerate(streams):
                 picture = next(stream, None)
                 if picture is not None:
@@ -72,7 +75,18 @@ def _pictures(export: Export, clip: Clip, size: int) -> Iterator[Picture]:
     betas = np.zeros_like(clip.betas)
     used = export.betas(clip).float().numpy()
     betas[: len(used)] = used  # another body model's shape is not drawn
-    return export.options.draw(replace(clip, betas=betas), export.body, size)
+    while True:
+        yield from export.options.draw(replace(clip, betas=betas), export.body, size)
+        if not export.options.seconds or not clip.num_frames:
+            return
+
+
+def _num_frames(export: Export, clips: list[Clip]) -> int:
+    """Frames of a video of these clips."""
+    seconds = export.options.seconds
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise MotionganError(f"--seconds {seconds:g}: expected 0 to {_MOST_SECONDS:g}")
+    return round(seconds * clips[0].frame_rate) or max(clip.num_frames for clip in clips)
 
 
 def _checked_size(export: Export) -> int:

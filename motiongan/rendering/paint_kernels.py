@@ -134,15 +134,31 @@ def value_noise(p: wp.vec3) -> float:
 
 @wp.func
 @no_type_check
+def fast_sine(angle: float) -> float:
+    """Sine to 0.001, from two parabolas: several times faster than the library's."""
+    half_turns = angle * 0.318309886
+    half_turns = half_turns - 2.0 * wp.floor(0.5 * half_turns + 0.5)  # -1 to 1
+    bow = 4.0 * half_turns * (1.0 - wp.abs(half_turns))
+    return bow + 0.225 * (bow * wp.abs(bow) - bow)
+
+
+@wp.func
+@no_type_check
+def fast_cosine(angle: float) -> float:
+    return fast_sine(angle + 1.5707963)
+
+
+@wp.func
+@no_type_check
 def fold_slope(p: wp.vec3, height: float, seed: float) -> wp.vec3:
     """Gradient, in rest axes, of the height of the cloth's folds (metres per metre)."""
     phase = seed * 40.0
-    a = 23.0 * p[1] + 9.0 * p[0] + 2.0 * wp.sin(11.0 * p[0] + phase)
-    b = 31.0 * p[0] - 17.0 * p[1] + 11.0 * p[2] + 1.7 * wp.sin(13.0 * p[1] + 2.0 * phase)
-    c = 47.0 * p[1] + 29.0 * p[2] - 21.0 * p[0] + 1.5 * wp.sin(19.0 * p[0] + 3.0 * phase)
-    slope = wp.cos(a) * wp.vec3(9.0 + 22.0 * wp.cos(11.0 * p[0] + phase), 23.0, 0.0)
-    slope += 0.6 * wp.cos(b) * wp.vec3(31.0, -17.0 + 22.0 * wp.cos(13.0 * p[1] + 2.0 * phase), 11.0)
-    slope += 0.35 * wp.cos(c) * wp.vec3(-21.0 + 28.0 * wp.cos(19.0 * p[0] + 3.0 * phase), 47.0, 29.0)
+    a = 23.0 * p[1] + 9.0 * p[0] + 2.0 * fast_sine(11.0 * p[0] + phase)
+    b = 31.0 * p[0] - 17.0 * p[1] + 11.0 * p[2] + 1.7 * fast_sine(13.0 * p[1] + 2.0 * phase)
+    c = 47.0 * p[1] + 29.0 * p[2] - 21.0 * p[0] + 1.5 * fast_sine(19.0 * p[0] + 3.0 * phase)
+    slope = fast_cosine(a) * wp.vec3(9.0 + 22.0 * fast_cosine(11.0 * p[0] + phase), 23.0, 0.0)
+    slope += 0.6 * fast_cosine(b) * wp.vec3(31.0, -17.0 + 22.0 * fast_cosine(13.0 * p[1] + 2.0 * phase), 11.0)
+    slope += 0.35 * fast_cosine(c) * wp.vec3(-21.0 + 28.0 * fast_cosine(19.0 * p[0] + 3.0 * phase), 47.0, 29.0)
     return height * slope
 
 

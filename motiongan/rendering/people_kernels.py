@@ -9,9 +9,10 @@ from typing import no_type_check  # warp compiles these functions, Python never 
 import warp as wp
 
 # ruff: noqa: UP018, RUF046 (warp takes `float(0.0)` for a variable, `0.0` for a constant)
-from motiongan.rendering.light_kernels import Lights, lit_share, pixel_spin, reflect
+from motiongan.rendering.light_kernels import Lights, reflect
 from motiongan.rendering.paint_kernels import Outfit, Surface, fold_slope, paint, texture_colour
 from motiongan.rendering.rasterizer_kernels import DEPTH_STEPS, EMPTY, FACE_BITS, STRIP
+from motiongan.rendering.shadow_kernels import SKY_SPREAD, lit_share, pixel_spin
 
 wp.set_module_options({"enable_backward": False})
 
@@ -20,6 +21,7 @@ _FACE_MASK = wp.constant(wp.int64((1 << FACE_BITS) - 1))
 _FACE_BITS = wp.constant(wp.int64(FACE_BITS))
 _EMPTY = wp.constant(wp.int64(EMPTY))
 _STRIP = wp.constant(STRIP)
+_SKY_SPREAD = wp.constant(SKY_SPREAD)
 _SAME_SURFACE = wp.constant(0.03)  # metres: samples of one person nearer in depth than this share their shading
 
 
@@ -79,6 +81,7 @@ def shade_people(
     axes: wp.array(dtype=wp.mat33),
     windows: wp.array2d(dtype=wp.vec3),
     nearest: wp.array4d(dtype=wp.float32),
+    around: wp.array4d(dtype=wp.float32),
     taps: wp.array(dtype=wp.vec3),
     weight: float,
     colour: wp.array3d(dtype=wp.vec3),
@@ -170,10 +173,12 @@ def shade_people(
             facing = wp.dot(bent, lights.key)
             if lights.shadows == 1:
                 lifted = point + normal * 0.012
-                if facing > -0.3:
-                    lit = lit_share(lifted, frame, 0, lights.key_spread, spin, 0.7, axes, windows, nearest, taps)
+                if facing > 0.0 or (facing > -0.3 and surface.cloth < 1.0):
+                    lit = lit_share(
+                        lifted, frame, 0, lights.key_spread, spin, 0.7, axes, windows, nearest, around, taps
+                    )
                 open_sky = 0.35 + 0.65 * lit_share(
-                    lifted, frame, 1, 0.9, 0.35 * spin, 0.5, axes, windows, nearest, taps
+                    lifted, frame, 1, _SKY_SPREAD, 0.35 * spin, 0.5, axes, windows, nearest, around, taps
                 )
             last_colour = reflect(surface, bent, wp.normalize(eye - point), facing, lit, open_sky, lights)
             last_person = person
@@ -220,12 +225,29 @@ def record_people(
         empty = int(0)
         row_seen = int(0)
         column_seen = int(0)
+        # Nearly all pixels see one person only: the nearest sample then stands for them all.
+        first_person = int(zbuffer[frame, row * samples, column * samples] & _FACE_MASK) // num_faces
+        shared = int(0)
         for sub_row in range(row * samples, (row + 1) * samples):
             for sub_column in range(column * samples, (column + 1) * samples):
                 key = zbuffer[frame, sub_row, sub_column]
                 if key == _EMPTY:
                     empty = empty + 1
-                else:
+                elif int(key & _FACE_MASK) // num_faces != first_person:
+                    shared = 1
+                elif key < winner_key:
+                    winner_key = key
+                    row_seen = sub_row
+                    column_seen = sub_column
+        best = samples * samples - empty
+        if shared == 1 or zbuffer[frame, row * samples, column * samples] == _EMPTY:
+            best = int(0)
+            winner_key = _EMPTY - wp.int64(1)
+            for sub_sample in range(samples * samples):
+                sub_row = row * samples + sub_sample // samples
+                sub_column = column * samples + sub_sample % samples
+                key = zbuffer[frame, sub_row, sub_column]
+                if key != _EMPTY:
                     person = int(key & _FACE_MASK) // num_faces
                     count = int(0)
                     for other_row in range(row * samples, (row + 1) * samples):

@@ -19,10 +19,12 @@ from motiongan.rendering.camera import Camera
 from motiongan.rendering.clothing import Tailor
 from motiongan.rendering.scenes import Scene
 from motiongan.rendering.stage import Stage
-from motiongan.rendering.warp_runtime import load_warp
+from motiongan.rendering.warp_runtime import check_device, load_warp
 
 _NOISE_SIZE = 1 << 20  # numbers in the table of the sensor's noise
 _CURVE_STEPS = 4096  # of the table from light to sRGB
+_SHADOW_SIZES = (256, 512)  # texels along a side of a shadow map
+_GROUND_PLACES = (64, 96)  # along a side of the map of how much sky the ground sees
 _SHADOW_MARGIN = 0.05  # metres around the people in a shadow map
 _MAX_FACES = 1 << 20
 _SINK = -0.02  # metres below the ground at which it hides a body: soles may sink that much, as into grass
@@ -67,13 +69,13 @@ class Quality:
 
     samples      along each side of a pixel: 2 = four samples a pixel
     shadows      False: no shadow maps
-    shadow_size  texels along a side of a shadow map
+    shadow_size  texels along a side of a shadow map; 0 = as many as the picture has pixels, 256 to 512
     dressed      False: the bare body, without the thickness of clothes and hair
     """
 
     samples: int = 2
     shadows: bool = True
-    shadow_size: int = 512
+    shadow_size: int = 0
     dressed: bool = True
 
 
@@ -110,11 +112,16 @@ class Rasterizer:
     ) -> None:
         self._wp = load_warp()
         self.device = device
-        if device.startswith("cuda") and not self._wp.is_cuda_available():
-            raise MotionganError(f"--device {device}: no CUDA device here; use cpu")
-        from motiongan.rendering import light_kernels, people_kernels, rasterizer_kernels, surroundings_kernels
+        check_device(device)
+        from motiongan.rendering import (
+            light_kernels,
+            people_kernels,
+            rasterizer_kernels,
+            shadow_kernels,
+            surroundings_kernels,
+        )
 
-        self._geometry, self._light = rasterizer_kernels, light_kernels
+        self._geometry, self._light, self._shadows = rasterizer_kernels, light_kernels, shadow_kernels
         self._surroundings, self._people = surroundings_kernels, people_kernels
         self._cull = int(cull)
         self._spaces: dict[str, Any] = {}
@@ -138,7 +145,7 @@ class Rasterizer:
         self._part = self.upload(weights.argmax(-1).astype(np.int32), wp.int32)
         self.tailor = Tailor(rest, faces)
         self._neighbour = self.upload(self.tailor.neighbour, wp.int32)
-        self._taps = self.upload(_taps(light_kernels.BLOCKER_TAPS, light_kernels.SHADOW_TAPS), wp.vec3)
+        self._taps = self.upload(_taps(shadow_kernels.BLOCKER_TAPS, shadow_kernels.SHADOW_TAPS), wp.vec3)
         noise = np.random.default_rng(0).standard_normal(_NOISE_SIZE, np.float32)
         self._noise = self.upload(noise, wp.float32)
         curve = linear_to_srgb((np.arange(_CURVE_STEPS) + 0.5) / _CURVE_STEPS)
@@ -200,7 +207,7 @@ class Rasterizer:
         seeds = np.asarray(noise_seeds if len(noise_seeds) else [0] * frames, np.int64)
         self.launch(
             self._light.develop,
-            (frames, height, width),
+            (frames, height, -(-width // self._geometry.STRIP)),
             [light, sensor.exposure, self._noise, self.upload((seeds % _NOISE_SIZE).astype(np.int32), wp.int32)],
             [sensor.shot, sensor.read, self._curve, picture],
         )
@@ -262,20 +269,16 @@ class Rasterizer:
             [viewed, self._faces, self.num_vertices, intrinsics, rotation, translation],
             [quality.samples, _SINK if stage.has_ground else -1.0e9, self._cull, zbuffer, touched],
         )
-        size = quality.shadow_size if quality.shadows else 1
-        windows = self.upload(_shadow_windows(vertices, stage.light_axes, size), wp.vec3)
-        nearest = self._space("shadow", (frames, 2, size, size), wp.float32)
-        if quality.shadows:
-            nearest.fill_(1.0e9)
-            self.launch(
-                self._geometry.rasterize_shadow,
-                (frames, 2, people * self.num_faces),
-                [dressed, self._faces, self.num_vertices, stage.axes, windows, nearest],
-            )
+        shadow = self._shadow_maps(stage, vertices, dressed, camera, quality)
+        places = int(np.clip(max(height, width) // 4, *_GROUND_PLACES)) if quality.shadows and stage.has_ground else 1
+        ground_share = self._space("ground sky", (frames, places, places), wp.float32)
+        if places > 1:
+            grainy = self._space("grainy ground sky", ground_share.shape, wp.float32)
+            self.launch(self._shadows.ground_sky, grainy.shape, shadow, [grainy])
+            self.launch(self._shadows.smooth_ground_sky, grainy.shape, [grainy, ground_share])
         stage.lights.shadows = int(quality.shadows)
         light, depth, instance, part, out_normals = targets
         view = [intrinsics, rotation, translation, quality.samples]
-        shadow = [stage.axes, windows, nearest, self._taps]
         covered = self._space("covered", (depth.size,), wp.int32)
         num_covered = wp.zeros(1, dtype=wp.int32, device=self.device)
         self.launch(
@@ -291,6 +294,7 @@ class Rasterizer:
                 stage.num_levels,
                 stage.panorama,
                 *shadow,
+                ground_share,
             ],
             [weight, light, int(record), depth, instance, part, out_normals, covered, num_covered],
         )
@@ -324,6 +328,39 @@ class Rasterizer:
                 [quality.samples, depth, instance, part, out_normals],
             )
 
+    def _shadow_maps(
+        self, stage: Stage, vertices: ndarray, dressed: Any, camera: Camera, quality: Quality
+    ) -> list[Any]:
+        """What shading asks about shadows: the lights' axes and windows, their maps, the tiles over them, the taps."""
+        wp, kernels = self._wp, self._shadows
+        frames, people = vertices.shape[:2]
+        size = quality.shadow_size or int(np.clip(max(camera.width, camera.height), *_SHADOW_SIZES))
+        size = size if quality.shadows else 1
+        count = -(-size // kernels.TILE)
+        nearest = self._space("shadow", (frames, 2, size, size), wp.float32)
+        around = self._space("shadow around", (frames, 2, count, count), wp.float32)
+        if not quality.shadows:
+            windows = self.upload(np.zeros((frames, 2, 3), np.float32), wp.vec3)
+            return [stage.axes, windows, nearest, around, self._taps]
+        sizes = (size, size // kernels.SKY_PART)
+        windows = self.upload(_shadow_windows(vertices, stage.light_axes, sizes), wp.vec3)
+        tiles = self._space("shadow tiles", (frames, 2, count, count), wp.float32)
+        nearest.fill_(kernels.NOTHING)
+        tiles.fill_(kernels.NOTHING)
+        placed = self._space("shadow view", (frames, 2, people * self.num_vertices), wp.vec3)
+        self.launch(kernels.light_view, (frames, 2, people * self.num_vertices), [dressed, stage.axes, windows, placed])
+        self.launch(
+            kernels.rasterize_shadow,
+            (frames, 2, people * self.num_faces),
+            [placed, self._faces, self.num_vertices, nearest, tiles],
+        )
+        self.launch(
+            kernels.nearest_around_tiles,
+            (frames, 2, count * count),
+            [tiles, windows, stage.lights.key_spread, around],
+        )
+        return [stage.axes, windows, nearest, around, self._taps]
+
     def _space(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         """An array to fill; the one of the last call where it fits, for new memory costs more than a small kernel."""
         space = self._spaces.get(name)
@@ -344,12 +381,12 @@ def _numbers(tensor: torch.Tensor) -> ndarray:
     return np.ascontiguousarray(tensor.detach().cpu().numpy(), np.float32)
 
 
-def _shadow_windows(vertices: ndarray, axes: ndarray, size: int) -> ndarray:
-    """(frames, lights, 3) corner of each shadow map along its axes and texels per metre: the people fill the map."""
+def _shadow_windows(vertices: ndarray, axes: ndarray, sizes: Sequence[int]) -> ndarray:
+    """(frames, lights, 3) corner of each shadow map along its axes, texels per metre: people fill `sizes` of it."""
     frames = len(vertices)
     points = vertices.reshape(frames, -1, 3)
     windows = np.zeros((frames, len(axes), 3), np.float32)
-    for light, way in enumerate(axes):
+    for light, (way, size) in enumerate(zip(axes, sizes)):
         flat = points @ way[:2].T  # (frames, points, 2)
         low, high = flat.min(1) - _SHADOW_MARGIN, flat.max(1) + _SHADOW_MARGIN
         extent = (high - low).max(-1)

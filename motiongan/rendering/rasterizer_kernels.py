@@ -1,4 +1,4 @@
-"""Warp kernels of the geometry: vertex normals, camera space, the z-buffer and the shadow maps.
+"""Warp kernels of the geometry: vertex normals, camera space and the z-buffer.
 
 The z-buffer holds one 64-bit number a sample, depth in its high bits and the face in its low ones, and keeps the
 smallest: whatever the order in which faces arrive, on one thread or thousands, the picture is the same.
@@ -306,54 +306,3 @@ def rasterize(
             zbuffer,
             touched,
         )
-
-
-@wp.kernel
-@no_type_check
-def rasterize_shadow(
-    dressed: wp.array2d(dtype=wp.vec3),  # (frames, people x vertices) world
-    faces: wp.array(dtype=wp.vec3i),
-    num_vertices: int,
-    axes: wp.array(dtype=wp.mat33),  # (lights) rows: right, down, and the way the light travels
-    windows: wp.array2d(dtype=wp.vec3),  # (frames, lights) corner of the map along right and down, texels per metre
-    nearest: wp.array4d(dtype=wp.float32),  # (frames, lights, size, size) metres along the light's way
-):
-    """Parallel projection of the faces that a light falls on: how far the light gets at each texel."""
-    frame, light, index = wp.tid()
-    num_faces = faces.shape[0]
-    face = faces[index % num_faces]
-    base = (index // num_faces) * num_vertices
-    way = axes[light]
-    a = way * dressed[frame, base + face[0]]
-    b = way * dressed[frame, base + face[1]]
-    c = way * dressed[frame, base + face[2]]
-    normal = wp.cross(b - a, c - a)
-    if normal[2] >= 0.0:
-        return
-    window = windows[frame, light]
-    size = nearest.shape[2]
-    ax = (a[0] - window[0]) * window[2]
-    ay = (a[1] - window[1]) * window[2]
-    bx = (b[0] - window[0]) * window[2]
-    by = (b[1] - window[1]) * window[2]
-    cx = (c[0] - window[0]) * window[2]
-    cy = (c[1] - window[1]) * window[2]
-    first_column = wp.max(0, int(wp.ceil(wp.min(wp.min(ax, bx), cx) - 0.5)))
-    last_column = wp.min(size - 1, int(wp.floor(wp.max(wp.max(ax, bx), cx) - 0.5)))
-    first_row = wp.max(0, int(wp.ceil(wp.min(wp.min(ay, by), cy) - 0.5)))
-    last_row = wp.min(size - 1, int(wp.floor(wp.max(wp.max(ay, by), cy) - 0.5)))
-    slope_x = normal[0] / normal[2]
-    slope_y = normal[1] / normal[2]
-    lowest = wp.min(wp.min(a[2], b[2]), c[2])
-    highest = wp.max(wp.max(a[2], b[2]), c[2])
-    # Counter-clockwise from outside means that the normal's third component has the sign of this area.
-    for row in range(first_row, last_row + 1):
-        y = float(row) + 0.5
-        for column in range(first_column, last_column + 1):
-            x = float(column) + 0.5
-            ab = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
-            bc = (cx - bx) * (y - by) - (cy - by) * (x - bx)
-            ca = (ax - cx) * (y - cy) - (ay - cy) * (x - cx)
-            if ab <= 0.0 and bc <= 0.0 and ca <= 0.0:
-                depth = a[2] - (slope_x * (x - ax) + slope_y * (y - ay)) / window[2]
-                wp.atomic_min(nearest, frame, light, row, column, wp.clamp(depth, lowest, highest))

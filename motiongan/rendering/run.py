@@ -24,7 +24,7 @@ from motiongan.rendering.frames import stem
 from motiongan.rendering.rendering import FORMATS, RenderOptions, SceneRenderer, choose_frames, scene_name
 from motiongan.rendering.scenes import check_scene
 from motiongan.rendering.textures import check_textures
-from motiongan.rendering.warp_runtime import load_warp
+from motiongan.rendering.warp_runtime import check_device
 
 _OWN_FOLDERS = (*images.FOLDERS, bedlam.FOLDER, video.FOLDER, meshes.FOLDER, shards.FOLDER)
 _OWN_FILES = (coco.FILE, manifest.FILE)
@@ -65,7 +65,7 @@ def render_run(
     _check_options(options, workers)
     pictures = check_scene(options.scene) if options.scene != "mixed" else []
     if options.form != "meshes":
-        load_warp()
+        check_device(device)
         annotations.check_annotations()
     if options.form in ("video", "both"):
         video.check_video()

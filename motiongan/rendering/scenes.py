@@ -92,7 +92,7 @@ def _plain(random: np.random.Generator) -> Scene:
     """One colour on ground and backdrop, and nothing else but the shadow."""
     colour = _tuple(_srgb(random.uniform(0.35, 0.85) * np.ones(3) + random.uniform(-0.08, 0.08, 3)))
     lighting = draw_lighting("studio", random=random, ground=colour)
-    texture = np.broadcast_to(np.asarray(colour, np.float32), (_SIZE, _SIZE, 3))
+    texture = np.asarray(colour, np.float32).reshape(1, 1, 3)
     floor = np.asarray(lighting.sky_colour) + np.asarray(lighting.key_colour) * lighting.key[2]
     floor = floor + np.asarray(lighting.fill_colour) * lighting.fill[2]
     backdrop = _tuple(np.asarray(colour) * floor)

@@ -5,10 +5,10 @@ from typing import no_type_check  # warp compiles these functions, Python never 
 import warp as wp
 
 # ruff: noqa: UP018, RUF046 (warp takes `float(0.0)` for a variable, `0.0` for a constant)
-from motiongan.rendering.light_kernels import Lights, lit_share, pixel_spin
-from motiongan.rendering.paint_kernels import value_noise
+from motiongan.rendering.light_kernels import Lights
 from motiongan.rendering.rasterizer_kernels import EMPTY, STRIP
 from motiongan.rendering.scenes import PANORAMA_BOTTOM, PANORAMA_TOP
+from motiongan.rendering.shadow_kernels import ground_open_sky, lit_share, pixel_spin
 
 wp.set_module_options({"enable_backward": False})
 
@@ -74,10 +74,36 @@ def level_colour(texels: wp.array(dtype=wp.vec3), first: int, size: int, u: floa
 
 @wp.func
 @no_type_check
+def hash2(x: int, y: int) -> float:
+    """Noise in [0, 1) of a lattice point of the plane."""
+    h = wp.uint32(x) * wp.uint32(374761393) + wp.uint32(y) * wp.uint32(668265263)
+    h = (h ^ (h >> wp.uint32(13))) * wp.uint32(1274126177)
+    return float(h >> wp.uint32(8)) / 16777216.0
+
+
+@wp.func
+@no_type_check
+def flat_noise(x: float, y: float) -> float:
+    """Smooth noise in [0, 1) of the plane with a period of about one unit."""
+    ix = int(wp.floor(x))
+    iy = int(wp.floor(y))
+    fx = x - float(ix)
+    fy = y - float(iy)
+    fx = fx * fx * (3.0 - 2.0 * fx)
+    fy = fy * fy * (3.0 - 2.0 * fy)
+    return wp.lerp(
+        wp.lerp(hash2(ix, iy), hash2(ix + 1, iy), fx), wp.lerp(hash2(ix, iy + 1), hash2(ix + 1, iy + 1), fx), fy
+    )
+
+
+@wp.func
+@no_type_check
 def ground_colour(
     texels: wp.array(dtype=wp.vec3), num_levels: int, setting: Setting, x: float, y: float, footprint: float
 ) -> wp.vec3:
     """Colour of the ground at a world point, of the level whose texels are as wide as the pixel is there."""
+    if num_levels == 1:
+        return texels[0]
     turned_x = setting.ground_cosine * x - setting.ground_sine * y + setting.ground_x
     turned_y = setting.ground_sine * x + setting.ground_cosine * y + setting.ground_y
     u = turned_x / setting.tile
@@ -91,13 +117,13 @@ def ground_colour(
     # The levels before this one hold 4 + 16 + ... times as many texels as it does.
     first = (texels.shape[0] * 3 + 1 - 4 * size * size) // 3
     colour = level_colour(texels, first, size, u, v, setting.wrap_y)
-    if level + 1 < num_levels:
+    if level + 1 < num_levels and fine > float(level):
         coarse = level_colour(texels, first + size * size, size // 2, u, v, setting.wrap_y)
         colour = wp.lerp(colour, coarse, fine - float(level))
     seen = wp.clamp(1.5 - footprint * 150.0, 0.0, 1.0)
     if seen > 0.0 and setting.grain > 0.0:
-        speck = value_noise(wp.vec3(turned_x * 160.0, turned_y * 160.0, 0.5)) - 0.5
-        colour = colour * (1.0 + seen * setting.grain * speck)
+        speck = flat_noise(turned_x * 160.0, turned_y * 160.0) - 0.5
+        colour = colour * (1.0 + 0.7 * seen * setting.grain * speck)
     return colour
 
 
@@ -158,7 +184,9 @@ def shade_surroundings(
     axes: wp.array(dtype=wp.mat33),
     windows: wp.array2d(dtype=wp.vec3),
     nearest: wp.array4d(dtype=wp.float32),
+    around: wp.array4d(dtype=wp.float32),
     taps: wp.array(dtype=wp.vec3),
+    ground_share: wp.array3d(dtype=wp.float32),
     weight: float,  # of this moment in the exposure
     colour: wp.array3d(dtype=wp.vec3),  # linear light, added to
     record: int,  # 1: also fill the buffers below
@@ -190,7 +218,6 @@ def shade_surroundings(
         y = (float(row) + 0.5 - k[1, 2]) / k[1, 1]
         x = (float(column) + 0.5 - k[0, 2] - k[0, 1] * y) / k[0, 0]
         way = back * wp.vec3(x, y, 1.0)
-        unit = wp.normalize(way)
         ground_depth = float(wp.inf)
         facing_up = wp.vec3(0.0, 0.0, 0.0)
         light = wp.vec3(1.0, 1.0, 1.0)
@@ -205,8 +232,8 @@ def shade_surroundings(
             open_sky = float(1.0)
             if lights.shadows == 1:
                 spin = pixel_spin(row, column)
-                lit = lit_share(point, frame, 0, lights.key_spread, spin, 0.0, axes, windows, nearest, taps)
-                open_sky = lit_share(point, frame, 1, 0.9, spin, 0.0, axes, windows, nearest, taps)
+                lit = lit_share(point, frame, 0, lights.key_spread, spin, 0.0, axes, windows, nearest, around, taps)
+                open_sky = ground_open_sky(point, frame, axes, windows, nearest, ground_share)
             key_light = lights.key_colour * wp.max(lights.key[2], 0.0)
             fill_light = lights.fill_colour * wp.max(lights.fill[2], 0.0)
             light = key_light * lit + fill_light + lights.sky_colour * open_sky
@@ -217,21 +244,22 @@ def shade_surroundings(
         if setting.backdrop == _BACKDROP_PICTURE:
             behind = wp.cw_mul(panorama[row, column], light)
         else:
-            metres = distance * wp.length(way)
+            length = wp.length(way)
+            metres = distance * length
             clear = float(0.0)
             if on_ground:
                 clear = 1.0
-                if setting.haze > 0.0:
+                if metres > 0.05 * setting.haze and setting.haze > 0.0:
                     clear = wp.exp(-(metres / setting.haze) * (metres / setting.haze))
             if setting.backdrop == _BACKDROP_PANORAMA and clear < 0.995:
-                level = unit
+                level = way / length
                 if on_ground:  # what the haze fades into: the backdrop at the horizon
-                    level = wp.vec3(unit[0], unit[1], 0.02)
+                    level = wp.vec3(level[0], level[1], 0.02)
                 behind = panorama_colour(panorama, setting.turn, level)
             if on_ground:
                 ground_depth = distance  # the ray's third component is 1
                 facing_up = turn * wp.vec3(0.0, 0.0, 1.0)
-                footprint = metres / k[0, 0] / wp.sqrt(wp.max(-unit[2], 0.02))
+                footprint = metres / k[0, 0] / wp.sqrt(wp.max(-way[2] / length, 0.02))
                 base = ground_colour(texels, num_levels, setting, point[0], point[1], footprint)
                 behind = wp.lerp(behind, wp.cw_mul(base, light), clear)
         share = float(empty) / float(samples * samples)

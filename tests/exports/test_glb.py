@@ -1,7 +1,9 @@
 """The .glb file against the rules of glTF 2.0 and against its body, read by a reader of the tests' own."""
 
 import json
+import shutil
 import struct
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -155,6 +157,22 @@ def test_normals_point_outward_and_weigh_faces_by_area():
     normals = vertex_normals(corners, faces)
     np.testing.assert_allclose(normals[0], -np.ones(3) / np.sqrt(3), atol=1e-6)
     np.testing.assert_allclose(normals[4], [0, 1, 0])  # without a face
+
+
+def test_the_validator_of_khronos_has_nothing_to_remark(written, moving_file):
+    """Node.js and its package gltf-validator, where they are: `npm install gltf-validator`, NODE_PATH."""
+    node = shutil.which("node")
+    if node is None or subprocess.run([node, "-e", "require('gltf-validator')"], capture_output=True).returncode:
+        pytest.skip("Node.js with its package gltf-validator is not here")
+    _, _, _, file = written(moving_file)
+    script = (
+        "require('gltf-validator').validateBytes(new Uint8Array(require('fs').readFileSync(process.argv[1])))"
+        ".then(report => console.log(JSON.stringify(report)))"
+    )
+    done = subprocess.run([node, "-e", script, str(file)], capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout)
+    assert report["issues"]["messages"] == []
+    assert (report["info"]["animationCount"], report["info"]["hasSkins"]) == (1, True)
 
 
 def test_trimesh_and_pygltflib_load_it(written, moving_file):

@@ -53,6 +53,16 @@ def test_generated_clips_keep_their_seeds_and_their_making(tmp_path, make_clip):
         assert {name: some.attributes[name] for name in PROVENANCE} == PROVENANCE
 
 
+def test_clips_keep_their_scores(moving_file, tmp_path):
+    with MotionFile(moving_file) as file:
+        clips = [replace(clip, quality={"jerk": number}) for number, clip in enumerate(file) if number]
+    write_clips(tmp_path / "scored.h5", clips, kind="sample", licence="CC0-1.0")
+    export_motion([moving_file, tmp_path / "scored.h5"], "h5", tmp_path / "all.h5")
+    with MotionFile(tmp_path / "all.h5") as merged:
+        assert [clip.quality for clip in merged] == [{}] * 3 + [{"jerk": 1.0}, {"jerk": 2.0}]
+        assert merged.quality_units == {"jerk": "m/s^3"}
+
+
 def test_an_existing_file_is_kept_without_force(moving_file, tmp_path):
     with pytest.raises(MotionganError, match="exists already"):
         export_motion([moving_file], "h5", moving_file)

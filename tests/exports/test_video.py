@@ -49,6 +49,29 @@ def test_a_grid_shows_every_clip_in_its_place_and_holds_the_last_picture(moving_
     assert frames[:, 80:112, 80:112].min() > 245  # the fourth place is empty
 
 
+def test_a_video_of_some_seconds_begins_its_clips_again(moving_file, tmp_path):
+    options = ExportOptions(size=64, columns=2, seconds=1.0, draw=counting_pictures)
+    summary = export_motion([moving_file], "video", tmp_path / "out", clips="0,2", options=options)
+    _, frames = frames_of(summary.files[0])
+    assert len(frames) == 30
+    first, second = frames[:, 16:48, 16:48].mean((1, 2, 3)), frames[:, 16:48, 80:112].mean((1, 2, 3))
+    assert np.abs(first - (40 + 10 * (np.arange(30) % 12))).max() < 8  # it has 12 frames, the other one 14
+    assert np.abs(second - (40 + 10 * (np.arange(30) % 14))).max() < 8
+
+
+def test_athletes_look_alike_whenever_they_are_drawn_and_otherwise_with_another_seed(raised_file, body):
+    pytest.importorskip("warp", reason="needs warp-lang: pip install 'motiongan[render]'")
+    from motiongan.motion.store import read_clips
+    from motiongan.rendering.athlete_video import athlete_pictures
+
+    (clip,) = read_clips(raised_file)
+    draw = athlete_pictures(seed=3)
+    pictures = np.stack(list(draw(clip, body, 96)))
+    assert pictures.shape == (clip.num_frames, 96, 96, 3)
+    assert (athlete_pictures(seed=3)(clip, body, 96).__next__() == pictures[0]).all()
+    assert (athlete_pictures(seed=4)(clip, body, 96).__next__() != pictures[0]).mean() > 0.1
+
+
 def test_a_stick_figure_raises_the_left_hand_which_is_blue(raised_file, body):
     from motiongan.motion.store import read_clips
 

@@ -282,25 +282,3 @@ def test_a_texture_lies_with_its_left_on_the_left_and_its_top_up():
     assert colour[3, 12].argmax() == 1
     assert colour[12, 3].argmax() == 2
     assert colour[12, 12].max() < colour[3, 3].max() / 3
-
-
-@pytest.mark.cuda
-def test_the_cpu_and_a_cuda_device_draw_the_same():
-    warp = pytest.importorskip("warp")
-    if not warp.is_cuda_available():
-        pytest.skip("no CUDA device")
-    vertices, faces = ball(0.5, (0.1, 0.0, 2.0))
-    from rendering.meshes_by_hand import MARKS
-
-    from motiongan.rendering.appearance import draw_looks
-
-    pictures = []
-    for device in ("cpu", "cuda"):
-        weights = np.eye(24, dtype=np.float32)[np.zeros(len(vertices), int)]
-        rasterizer = Rasterizer(faces, vertices, weights, device=device)
-        stage = rasterizer.stage(NOWHERE, draw_looks(["neutral"], random=np.random.default_rng(0)), MARKS)
-        pictures.append(rasterizer.render(stage, [(vertices[None, None].astype(np.float32), at_origin(64, 60.0), 1.0)]))
-    assert (pictures[0].instance != pictures[1].instance).mean() < 1e-3
-    same = pictures[0].instance == pictures[1].instance
-    assert_allclose(pictures[0].depth[same], pictures[1].depth[same], atol=1e-3)
-    assert np.abs(pictures[0].colour[same].astype(int) - pictures[1].colour[same]).mean() < 1

@@ -203,6 +203,7 @@ def test_names_and_numbers_of_clips():
         (["--action", "rum"], "did you mean `run`"),
         (["--body", "nothing.npz"], "no such body file"),
         (["--frames", "few"], "expected all, every:N or count:N"),
+        (["--device", "tpu"], "no such device; there are cpu"),
     ],
 )
 def test_a_mistake_is_told_in_one_line_and_leaves_nothing(options, message, motion, tmp_path, capsys):
@@ -218,7 +219,7 @@ def test_a_body_file_that_is_none_is_told_in_one_line(motion, tmp_path, capsys):
     assert main(["render", str(motion), "--out", str(tmp_path / "out"), "--body", str(tmp_path / "body.npz")]) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1
-    assert "not a readable body file" in told
+    assert "not a body file; expected" in told
 
 
 @pytest.mark.parametrize("package", ["warp", "pycocotools", "imageio_ffmpeg"])

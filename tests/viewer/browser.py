@@ -15,6 +15,7 @@ import numpy as np
 from numpy import ndarray
 from PIL import Image
 
+_PATIENCE = 120.0  # seconds: on a busy machine without a graphics card a picture takes its time
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # WebGL without a graphics card, inside a container, and no talk with the makers of the browser.
 FLAGS = (
@@ -77,7 +78,7 @@ class Browser:
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._socket.recv(timeout=30))
+            message = json.loads(self._socket.recv(timeout=_PATIENCE))
             if message.get("method") == "Network.requestWillBeSent":
                 self.requests.append(message["params"]["request"]["url"])
             elif message.get("method") == "Network.webSocketCreated":
@@ -145,7 +146,7 @@ class Browser:
         self.call("Page.enable")
 
 
-def wait_for(condition: Any, what: str, seconds: float = 25.0) -> None:
+def wait_for(condition: Any, what: str, seconds: float = _PATIENCE) -> None:
     """Return when the condition holds; an AssertionError names what did not come in time."""
     end = time.monotonic() + seconds
     while not condition():

@@ -19,10 +19,9 @@ SCENE = (slice(60, None), slice(0, 480))  # rows and columns of the window that 
 
 
 @pytest.fixture(scope="module")
-def page_in_browser(tmp_path_factory, make_clip):
-    """A page of three clips, one of them broken, beside a second file; and the browser that shows it."""
-    executable = find_browser()
-    if executable is None:
+def served(tmp_path_factory, make_clip):
+    """A page of three clips, one of them broken, beside a second file; its server, and the folder of the files."""
+    if find_browser() is None:
         pytest.skip("no chromium, chromium-browser or google-chrome on PATH")
     folder = tmp_path_factory.mktemp("page")
     walk, squat = (make_clip(i, num_frames=60, action=action) for i, action in enumerate(("walk", "squat")))
@@ -36,14 +35,21 @@ def page_in_browser(tmp_path_factory, make_clip):
         loop = threading.Thread(target=page.run, daemon=True)
         loop.start()
         try:
-            with Browser(executable, folder) as browser:
-                browser.open(f"http://127.0.0.1:{server.get_port()}")
-                wait_for(lambda: "Playback" in browser.text() and "mean speed" in browser.text(), "the controls")
-                yield page, browser
+            yield page, server, folder
         finally:
             page.stop()
             loop.join(timeout=10)
             stop_server(server)
+
+
+@pytest.fixture(scope="module")
+def page_in_browser(served):
+    """The page, and the browser that shows it."""
+    page, server, folder = served
+    with Browser(find_browser(), folder) as browser:
+        browser.open(f"http://127.0.0.1:{server.get_port()}")
+        wait_for(lambda: "Playback" in browser.text() and "mean speed" in browser.text(), "the controls")
+        yield page, browser
 
 
 def still(browser):
@@ -65,6 +71,18 @@ def changed_share(before, after):
     return (np.abs(before.astype(int) - after).max(-1) > 24).mean()
 
 
+def changed_from(before, browser, share):
+    """The scene at rest, once it differs from the one before: what the page was told may not be drawn yet."""
+    after = [before]
+
+    def changed():
+        after[0] = still(browser)
+        return changed_share(before, after[0]) > share
+
+    wait_for(changed, "the scene to change")
+    return after[0]
+
+
 def choose(browser, shown, option):
     """Open the list that now shows a text and take an option of it."""
     browser.evaluate(f"[...document.querySelectorAll('input')].find(e => e.value.startsWith('{shown}')).id = 'wanted'")
@@ -76,11 +94,13 @@ def choose(browser, shown, option):
 
 def test_the_page_shows_two_people_on_a_ground(page_in_browser):
     _, browser = page_in_browser
-    picture = still(browser).astype(int)
-    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 500
-    red, _, blue = np.moveaxis(picture, -1, 0)
-    assert (blue > red + 40).mean() > 0.005  # the first one's body is blue, the other one's sand
-    assert (red > blue + 40).mean() > 0.005
+
+    def two_people():  # the first one's body is blue, the other one's sand
+        red, _, blue = np.moveaxis(still(browser).astype(int), -1, 0)
+        return (blue > red + 40).mean() > 0.005 and (red > blue + 40).mean() > 0.005
+
+    wait_for(two_people, "two people in their colours")
+    assert len(np.unique(still(browser).reshape(-1, 3), axis=0)) > 500
     for text in ("new.h5", "old.h5 (beside)", "1 of 3 listed", "60 frames"):
         wait_for(lambda text=text: text in browser.text(), text)
 
@@ -93,10 +113,14 @@ def test_playing_moves_the_body_and_pausing_holds_it(page_in_browser):
     wait_for(lambda: "Pause" in browser.text(), "the button to say what it does now")
     browser.press(" ", "Space")
     wait_for(lambda: not page.playback.playing, "the space bar to pause")
-    assert changed_share(before, still(browser)) > 0.005
-    frame = page.playback.frame
-    browser.press("ArrowRight", "ArrowRight")
-    wait_for(lambda: page.playback.frame == frame + 1, "the arrow to go one frame on")
+    held = page.playback.frame
+    for _ in range(10):  # the loop may have been stopped where it began
+        browser.press("ArrowRight", "ArrowRight")
+    wait_for(lambda: page.playback.frame == (held + 10) % 60, "the arrow to go ten frames on")
+    changed_from(before, browser, 0.005)
+    frame, picture = page.playback.frame, still(browser)
+    assert changed_share(picture, still(browser)) == 0
+    assert page.playback.frame == frame
 
 
 def test_the_filter_lists_the_clips_of_an_action(page_in_browser):
@@ -128,10 +152,25 @@ def test_the_skeleton_takes_the_place_of_the_body(page_in_browser):
     browser.click("[role=tab]", "Show")
     choose(browser, "body", "skeleton")
     wait_for(lambda: page.marks.figure == "skeleton", "the choice")
-    after = still(browser)
-    assert changed_share(before, after) > 0.01
+    after = changed_from(before, browser, 0.01)
     dark = after.astype(int).max(-1) < 110
     assert dark.mean() > 0.001  # the skeletons' trunks and heads are dark, the bodies are not
+
+
+def test_an_exported_glb_shows_and_moves_in_the_page(served, page_in_browser, tmp_path):
+    from motiongan.exports.exporting import export_motion
+
+    _, server, folder = served
+    _, browser = page_in_browser
+    (glb, _) = export_motion([folder / "new.h5"], "glb", tmp_path / "out", clips="0").files
+    before = still(browser)
+    shown = server.scene.add_glb("/exported", glb.read_bytes(), scale=1.5)
+    try:
+        wait_for(lambda: changed_share(before, browser.photograph()[SCENE]) > 0.01, "the exported body")
+        first = browser.photograph()[SCENE]
+        wait_for(lambda: changed_share(first, browser.photograph()[SCENE]) > 0.002, "its animation")
+    finally:
+        shown.remove()
 
 
 def test_nothing_is_asked_of_any_other_machine(page_in_browser):
