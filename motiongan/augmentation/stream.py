@@ -1,0 +1,165 @@
+"""GeneratedStream: windows straight from a generator, without a file in between."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.random import SeedSequence, default_rng
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from motiongan.augmentation.dataset import samples
+from motiongan.augmentation.fields import DEFAULT_FIELDS, JointPlacer, check_fields
+from motiongan.augmentation.ranks import own_rank
+from motiongan.body.joint_sets import JOINT_SETS
+from motiongan.errors import MotionganError
+from motiongan.models.checkpoint import ModelFile, load_model
+from motiongan.models.generator import draw_noise
+from motiongan.motion.actions import select_actions
+from motiongan.motion.clip import NUM_BETAS
+from motiongan.motion.features import decode
+from motiongan.motion.footing import settle
+
+_STREAM_FIELDS = (*DEFAULT_FIELDS, "mask", "seed", *JOINT_SETS)
+
+
+class GeneratedStream(IterableDataset[dict[str, Any]]):
+    """Endless windows of generated motion, made while the training runs; for PyTorch's DataLoader, or for `mix`.
+
+    checkpoint  a model file (.safetensors)
+    actions     what to generate: a name, "a,b,c", a sequence of names, or "all"; each equally often
+    batch       windows computed at once
+    device      where they are computed; samples stay there. On a GPU: num_workers=0, or workers started by spawn
+    seed        a window depends on (seed, epoch, rank, worker, its number in that worker) alone
+    window      frames of a sample; None = the model's training window
+    fields      as MotionDataset's (without file, clip and start), and `seed`, of which the window is made
+    truncation  scales the latent: below 1 nearer to the action's typical motion
+    rank        of this process among `num_replicas`, which all make different windows; None: as torch.distributed says
+
+    A window shorter than the action's clips starts at a random frame of its clip; a longer one repeats the clip's last
+    frame, where `mask` is False. A window longer than the training window goes on moving to its end instead.
+    `set_epoch` changes the epoch of the next iteration, in workers that persist too. Each process loads the model at
+    its first window; it can be pickled. Raises MotionganError for what the user can mend.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        actions: str | Sequence[str] = "all",
+        batch: int = 64,
+        device: torch.device | str = "cpu",
+        *,
+        seed: int = 0,
+        window: int | None = None,
+        fields: Sequence[str] = DEFAULT_FIELDS,
+        truncation: float = 1.0,
+        body: str | Path | None = None,
+        rank: int | None = None,
+        num_replicas: int | None = None,
+    ) -> None:
+        if batch < 1 or (window is not None and window < 1) or not 0 <= seed < 2**63 or not truncation >= 0:
+            raise ValueError(
+                f"batch {batch}, window {window}, seed {seed}, truncation {truncation}: expected batch and window of at"
+                " least 1, a seed of 0 to 2^63 - 1 and a truncation of at least 0"
+            )
+        self.checkpoint, self.batch, self.device = Path(checkpoint), batch, torch.device(device)
+        file = load_model(self.checkpoint)  # on the CPU, to be checked; `_loaded` brings it to the device
+        self.vocabulary = file.actions
+        self.actions = tuple(select_actions(actions, file.actions, str(self.checkpoint)))
+        self.seed, self.truncation = seed, truncation
+        self.window, self.frame_rate = window or file.window, file.frame_rate
+        self.fields = check_fields(fields, _STREAM_FIELDS)
+        self.rank, self.num_replicas = own_rank(rank, num_replicas)
+        self._placer = JointPlacer(self.fields, body, str(file.provenance["body_model"]), place=str(self.checkpoint))
+        # Shared with workers, so that set_epoch reaches those that persist.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._file: ModelFile | None = None
+        self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_file": None}
+
+    def set_epoch(self, epoch: int) -> None:
+        """Make the next iteration that of another epoch."""
+        self._epoch.fill_(epoch)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        worker = get_worker_info()
+        root = [self.seed, int(self._epoch), self.rank, 0 if worker is None else worker.id]
+        first = 0
+        while True:
+            draws = [SeedSequence([*root, first + row]).generate_state(2, "uint64") for row in range(self.batch)]
+            yield from self.generate(
+                [_even(int(draw[0])) for draw in draws],
+                [self.actions[int(draw[1]) % len(self.actions)] for draw in draws],
+            )
+            first += self.batch
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """Windows by number, for `mix`: number = draw * len(actions) + index of the action in `actions`."""
+        draws, chosen = zip(*(divmod(number, len(self.actions)) for number in numbers))
+        seeds = [_even(int(SeedSequence([self.seed, draw]).generate_state(1, "uint64")[0])) for draw in draws]
+        names = [self.actions[index] for index in chosen]
+        # Always full batches: matrix products of another size round differently.
+        full = -(-len(seeds) // self.batch) * self.batch
+        seeds, names = (list(row) + [row[-1]] * (full - len(seeds)) for row in (seeds, names))
+        made: list[dict[str, Any]] = []
+        for start in range(0, full, self.batch):
+            made += self.generate(seeds[start : start + self.batch], names[start : start + self.batch])
+        return made[: len(numbers)]
+
+    @torch.no_grad()
+    def generate(self, seeds: Sequence[int], actions: Sequence[str]) -> list[dict[str, Any]]:
+        """A sample for each seed and action; of one seed, `motiongan generate` makes the same motion.
+
+        seeds   even numbers below 2^63: the odd one beside each draws the body shape
+        """
+        file = self._loaded()
+        ids = [self.vocabulary.index(action) for action in actions]
+        frames = max(self.window, file.window)
+        noise = draw_noise(seeds, file.model.num_steps(frames), file.model.config, self.truncation).to(self.device)
+        normal = torch.stack(
+            [torch.randn(NUM_BETAS, generator=torch.Generator().manual_seed(seed ^ 1)) for seed in seeds]
+        )
+        betas = file.betas_mean + normal.to(self.device) @ file.betas_factor.T
+        features = file.model(noise, torch.tensor(ids, device=self.device))[:, :frames]
+        skeleton = file.bones.skeleton(betas)
+        motion = settle(decode(features, skeleton, file.frame_rate), skeleton, file.frame_rate)
+
+        lengths = torch.tensor([file.clip_frames[number] if self.window <= file.window else frames for number in ids])
+        room = (lengths - self.window).clamp(min=0) + 1
+        starts = torch.tensor([int(default_rng([seed, 2]).integers(int(most))) for seed, most in zip(seeds, room)])
+        steps = torch.arange(self.window)
+        rows = torch.minimum(starts[:, None] + steps, lengths[:, None] - 1).to(self.device)
+        each = torch.arange(len(seeds), device=self.device)[:, None]
+        columns: dict[str, Tensor | list[int]] = {
+            "poses": motion.poses[each, rows],
+            "trans": motion.trans[each, rows],
+            "betas": betas,
+            "action": [self.actions.index(action) for action in actions],
+            "mask": (starts[:, None] + steps < lengths[:, None]).to(self.device),
+            "seed": list(seeds),
+        }
+        poses, trans = columns["poses"], columns["trans"]
+        assert isinstance(poses, Tensor)
+        assert isinstance(trans, Tensor)
+        columns |= self._placer.place(poses, trans, betas)
+        return samples({name: columns[name] for name in self.fields})
+
+    def _loaded(self) -> ModelFile:
+        """The model on the device, read by each process for itself."""
+        if self._file is None or self._process != os.getpid():
+            if self.device.type == "cuda" and getattr(torch.cuda, "_is_in_bad_fork", bool)():
+                raise MotionganError(
+                    "GeneratedStream on a GPU cannot run in forked workers: take num_workers=0, or"
+                    " multiprocessing_context='spawn'"
+                )
+            self._file, self._process = load_model(self.checkpoint, self.device), os.getpid()
+        return self._file
+
+
+def _even(bits: int) -> int:
+    """A clip's seed of 64 random bits: 62 of them, even, as `motiongan generate` has them."""
+    return (bits >> 2) << 1

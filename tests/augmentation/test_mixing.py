@@ -1,0 +1,187 @@
+"""Mixtures: exact shares, epochs of the real data, schedules, balance of actions, several processes."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+from motiongan.augmentation.dataset import MotionDataset
+from motiongan.augmentation.mixing import Anneal, mix
+from motiongan.augmentation.stream import GeneratedStream
+from motiongan.motion.store import write_clips
+
+FIELDS = ("poses", "action", "clip")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, make_clip) -> tuple[Path, Path]:
+    """Real: 30 walks, 10 squats, of one window each. Synthetic, in another order: 5 squats, 20 walks, 15 kicks."""
+    folder = tmp_path_factory.mktemp("mixed")
+    plans = {"real": [("walk", 30), ("squat", 10)], "synthetic": [("squat", 5), ("walk", 20), ("kick", 15)]}
+    paths = []
+    for name, plan in plans.items():
+        clips = [make_clip(seed, num_frames=16, action=action) for action, count in plan for seed in range(count)]
+        write_clips(folder / f"{name}.h5", clips, kind="sample")
+        paths.append(folder / f"{name}.h5")
+    return paths[0], paths[1]
+
+
+def data(path: Path, **options: object) -> MotionDataset:
+    return MotionDataset(path, 16, 16, FIELDS, **options)
+
+
+def synthetic_of(batch: list[int], num_real: int = 40) -> int:
+    return sum(number >= num_real for number in batch)
+
+
+def test_three_lines_make_a_loader_of_both(files):
+    real = data(files[0])
+    synthetic = data(files[1])
+    loader = mix(real, synthetic, ratio=0.5).loader(batch_size=8)
+    batches = list(loader)
+    assert len(batches) == len(loader) == 10
+    for batch in batches:
+        assert batch["poses"].shape == (8, 16, 24, 3)
+        assert batch["is_synthetic"].sum() == 4
+
+
+def test_samples_are_those_of_their_source_with_actions_in_one_vocabulary(files):
+    real, synthetic = data(files[0]), data(files[1])
+    mixture = mix(real, synthetic)
+    assert mixture.actions == ("walk", "squat", "kick")
+    assert len(mixture) == 80
+    kinds = Counter(
+        (mixture.actions[sample["action"]], sample["is_synthetic"]) for sample in map(mixture.__getitem__, range(80))
+    )
+    assert kinds == {
+        ("walk", False): 30, ("squat", False): 10, ("squat", True): 5, ("walk", True): 20, ("kick", True): 15,
+    }  # fmt: skip
+    assert torch.equal(mixture[43]["poses"], synthetic[3]["poses"])
+    assert torch.equal(mixture[7]["poses"], real[7]["poses"])
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.2, 0.3, 0.5, 0.9, 1.0])
+def test_every_batch_has_the_exact_share_and_an_epoch_shows_each_real_window(files, ratio):
+    batches = mix(data(files[0]), data(files[1]), ratio=ratio).batches(10, seed=3)
+    epoch = list(batches)
+    assert len(epoch) == len(batches)
+    assert all(len(batch) == 10 for batch in epoch)
+    assert [synthetic_of(batch) for batch in epoch] == [round(10 * ratio)] * len(epoch)
+    shown = Counter(number for batch in epoch for number in batch if number < 40)
+    if ratio < 1:
+        assert set(shown) == set(range(40))
+        assert sum(shown.values()) - 40 < 10 * (1 - ratio)  # nothing but the last batch's filling
+        assert max(shown.values()) <= 2
+    assert len(epoch) == {0.0: 4, 0.2: 5, 0.3: 6, 0.5: 8, 0.9: 40, 1.0: 4}[ratio]
+
+
+def test_a_share_that_is_not_whole_is_right_after_any_number_of_batches(files):
+    total = 0
+    for number, batch in enumerate(mix(data(files[0]), data(files[1]), ratio=0.3).batches(7), start=1):
+        total += synthetic_of(batch)
+        assert abs(total - 0.3 * 7 * number) <= 0.5 + 1e-6
+
+
+def test_a_schedule_anneals_the_share_over_epochs_and_keeps_their_length(files):
+    mixture = mix(data(files[0]), data(files[1]), schedule=Anneal(1.0, 0.0, epochs=2))
+    batches = mixture.batches(8)
+    shares = [synthetic_of(batch) / 8 for _ in range(3) for batch in batches]
+    assert len(shares) == 30
+    for number, share in enumerate(shares):
+        assert abs(share - max(1 - number / 20, 0)) <= 0.13  # one of eight windows
+    assert shares[0] == 1
+    assert shares[20:] == [0] * 10
+    cosine = Anneal(0.2, 0.6, epochs=4, shape="cosine")
+    assert [round(cosine(epoch), 3) for epoch in (0, 2, 4, 9)] == [0.2, 0.4, 0.6, 0.6]
+    with pytest.raises(ValueError, match="schedule"):
+        list(mix(data(files[0]), data(files[1]), schedule=lambda epoch: 1.5).batches(8))
+
+
+def drawn(files: tuple[Path, Path], balance: str | None, ratio: float = 0.5) -> dict[str, float]:
+    mixture = mix(data(files[0]), data(files[1]), ratio=ratio, balance=balance)
+    counts: Counter[str] = Counter()
+    batches = mixture.batches(40, seed=1)
+    for _ in range(25):
+        for batch in batches:
+            numbers = [number for number in batch if number >= 40]
+            actions = mixture.synthetic.index.action_ids[np.array(numbers) - 40]
+            counts.update(mixture.synthetic.actions[action] for action in actions)
+    return {name: count / counts.total() for name, count in counts.items()}
+
+
+def test_balance_by_action_fills_up_what_the_real_data_lack(files):
+    """40 real (30 walks, 10 squats, no kick) and 40 synthetic: level 25 takes 15 squats and 25 kicks."""
+    shares = drawn(files, "action")
+    assert set(shares) == {"squat", "kick"}
+    assert abs(shares["squat"] - 15 / 40) < 0.05
+    # 360 synthetic: all three to 400 / 3.
+    many = drawn(files, "action", ratio=0.9)
+    for name, real in (("walk", 30), ("squat", 10), ("kick", 0)):
+        assert abs(many[name] - (400 / 3 - real) / 360) < 0.04
+
+
+def test_balance_as_the_real_data_and_as_the_synthetic_data(files):
+    assert abs(drawn(files, "real")["walk"] - 0.75) < 0.05
+    shares = drawn(files, None)
+    for name, share in {"squat": 5 / 40, "walk": 20 / 40, "kick": 15 / 40}.items():
+        assert abs(shares[name] - share) < 0.05
+
+
+def test_processes_share_an_epoch_without_overlap(files):
+    mixture = mix(data(files[0]), data(files[1]))
+    ranks = [list(mixture.batches(5, seed=2, rank=rank, num_replicas=4)) for rank in range(4)]
+    assert [len(epoch) for epoch in ranks] == [4] * 4
+    shown = Counter(number for epoch in ranks for batch in epoch for number in batch if number < 40)
+    assert set(shown) == set(range(40))
+    assert shown.total() - 40 < 20  # the last batches' filling alone
+    for step in zip(*ranks):
+        first = [number for batch in step for number in batch if number < 40]
+        assert len(set(first)) == len(first)
+        assert {synthetic_of(batch) for batch in step} <= {2, 3}
+
+
+def test_epochs_differ_and_each_can_be_repeated(files):
+    batches = mix(data(files[0]), data(files[1])).batches(8, seed=5)
+    first, second = list(batches), list(batches)
+    assert first != second
+    batches.set_epoch(0)
+    assert list(batches) == first
+    assert list(mix(data(files[0]), data(files[1])).batches(8, seed=6)) != first
+
+
+def test_any_map_style_data_set_mixes_without_balance():
+    real, synthetic = TensorDataset(torch.arange(6.0)), TensorDataset(10 + torch.arange(3.0))
+    loader = mix(real, synthetic, balance=None).loader(4)
+    for (values,) in loader:
+        assert (values >= 10).sum() == 2
+    with pytest.raises(ValueError, match="balance=None"):
+        mix(real, synthetic)
+
+
+def test_a_stream_mixes_like_a_file_and_does_not_depend_on_the_workers(tiny_model, tiny_data_file):
+    real = MotionDataset(tiny_data_file, 16, 16, ("poses", "action"))
+    stream = GeneratedStream(tiny_model, "walk,squat", batch=4, window=16, fields=("poses", "action"))
+    loaders = [mix(real, stream).loader(8, num_workers=workers) for workers in (0, 2)]
+    alone, workers = (list(loader) for loader in loaders)
+    assert len(alone) == len(workers) == len(real) / 4
+    for first, second in zip(alone, workers):
+        assert first["is_synthetic"].sum() == 4
+        assert torch.equal(first["poses"], second["poses"])
+        assert torch.equal(first["action"], second["action"])
+    actions = {
+        mix(real, stream).actions[int(action)] for batch in alone for action in batch["action"][batch["is_synthetic"]]
+    }
+    assert actions == {"walk", "squat"}
+    generated = torch.cat([batch["poses"][batch["is_synthetic"]] for batch in alone])
+    assert len({tuple(row.flatten()[:6].tolist()) for row in generated}) == len(generated)  # no window twice
+
+
+@pytest.mark.parametrize(("change", "message"), [({"ratio": 1.2}, "ratio"), ({"balance": "actions"}, "balance")])
+def test_impossible_mixtures_are_refused(files, change, message):
+    with pytest.raises(ValueError, match=message):
+        mix(data(files[0]), data(files[1]), **change)
+    with pytest.raises(ValueError, match="window"):
+        mix(data(files[0]), MotionDataset(files[1], 8, 8, FIELDS))
