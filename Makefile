@@ -34,8 +34,8 @@ test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.installed-dev
-	$(VENV)/bin/ruff check motiongan tests tools
-	$(VENV)/bin/ruff format --check motiongan tests tools
+	$(VENV)/bin/ruff check motiongan tests tools examples
+	$(VENV)/bin/ruff format --check motiongan tests tools examples
 	$(VENV)/bin/mypy
 
 clean:

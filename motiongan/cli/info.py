@@ -80,8 +80,24 @@ def motion_facts(file: Any) -> dict[str, Any]:
         "actions": actions,
         "unlabelled": group(file.action_ids < 0),
         "subjects": dict(subjects),
+        "quality": {name: _score_facts(file, name) for name in sorted(file.quality, key=_place_of_score)},
         "attributes": {name: value for name, value in file.attributes.items() if _is_plain(value)},
     }
+
+
+def _score_facts(file: Any, name: str) -> dict[str, Any]:
+    """Unit and 5 %, 50 % and 95 % quantiles of a score over the clips that have it."""
+    import numpy as np
+
+    known = file.quality[name][~np.isnan(file.quality[name])]
+    low, median, high = np.quantile(known, [0.05, 0.5, 0.95]).tolist() if len(known) else [None] * 3
+    return {"unit": file.quality_units[name], "clips": len(known), "low": low, "median": median, "high": high}
+
+
+def _place_of_score(name: str) -> tuple[int, str]:
+    from motiongan.motion.clip import SCORE_UNITS
+
+    return (list(SCORE_UNITS).index(name) if name in SCORE_UNITS else len(SCORE_UNITS)), name
 
 
 def model_facts(path: Path) -> dict[str, Any]:
@@ -135,8 +151,21 @@ def _motion_text(facts: dict[str, Any]) -> str:
     subjects = facts["subjects"]
     named = ", ".join([*islice(subjects, 8)] + (["..."] if len(subjects) > 8 else []))
     lines.append(f"subjects: {len(subjects)}" + (f" ({named})" if subjects else ""))
+    lines += _score_lines(facts["quality"])
     lines += [f"{name}: {_shortened(str(value))}" for name, value in facts["attributes"].items() if name not in _TOLD]
     return "\n".join(lines)
+
+
+def _score_lines(scores: dict[str, dict[str, Any]]) -> list[str]:
+    if not scores:
+        return []
+    width = max(map(len, scores))
+    lines = [f"  {'score':<{width}}  clips  5 %, median and 95 % of them, unit"]
+    for name, row in scores.items():
+        values = "  ".join("-" if row[which] is None else f"{row[which]:.3g}" for which in ("low", "median", "high"))
+        unit = "" if row["unit"] == "1" else f"  {row['unit']}"
+        lines.append(f"  {name:<{width}}  {row['clips']:5d}  {values}{unit}")
+    return lines
 
 
 def _model_text(facts: dict[str, Any]) -> str:

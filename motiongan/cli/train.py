@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `motiongan train`."""
     parser.add_argument("--data", required=True, metavar="FILE", help="motion file (.h5) with labelled clips")
     parser.add_argument("--config", metavar="NAME", help="recipe: a YAML file or a shipped one (demo, conv, gru)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one option; repeatable")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one option; repeatable; loss=wgan-gp"
+    )
     parser.add_argument("--out", metavar="FOLDER", help="run folder (default: runs/<date-time>)")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out (default: the newest)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
@@ -34,9 +36,9 @@ def execute(args: argparse.Namespace) -> int:
     """Train, with one progress line; exit status 0 when finished, 128 + signal after a clean stop."""
     import yaml
 
-    from motiongan.config import config_to_dict, load_config
+    from motiongan.config import config_to_dict
     from motiongan.motion.store import MotionFile
-    from motiongan.training.config import TrainConfig
+    from motiongan.training.config import load_recipe
 
     folder = _resumed_folder(args.out) if args.resume else Path(args.out or _new_name())
     if args.resume:
@@ -46,7 +48,7 @@ def execute(args: argparse.Namespace) -> int:
 
         config = read_run_config(folder)
     else:
-        config = load_config(TrainConfig, args.config, args.set)
+        config = load_recipe(args.config, args.set)
     with MotionFile(args.data):  # a wrong name is told before the recipe, and by --dry-run too
         pass
     print(yaml.safe_dump(config_to_dict(config), sort_keys=False).rstrip())
@@ -58,6 +60,7 @@ def execute(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace, config: "TrainConfig", folder: Path) -> int:
     from tqdm import tqdm
 
+    from motiongan.cli.assessment import Assessor
     from motiongan.cli.device import parse_device
     from motiongan.training.dataset import load_training_data
     from motiongan.training.run import Stopped, train
@@ -84,6 +87,7 @@ def _train(args: argparse.Namespace, config: "TrainConfig", folder: Path) -> int
                 resume=args.resume,
                 on_step=on_step,
                 on_snapshot=_snapshot,
+                on_assess=Assessor(data, config, args.body),
             )
         except Stopped as stopped:
             bar.close()

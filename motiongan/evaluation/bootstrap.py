@@ -18,6 +18,15 @@ DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
+class Sample:
+    """A tally, and the action and clip of each of its samples: windows measured, or real windows found again."""
+
+    tally: Tally
+    action_ids: Int64[Tensor, "samples"]
+    clip_ids: Int64[Tensor, "samples"]
+
+
+@dataclass(frozen=True, eq=False)
 class Resampling:
     """How often each of some clips is taken in every draw.
 
@@ -31,6 +40,14 @@ class Resampling:
     def means(self, tally: Tally) -> Float[Tensor, "draws"]:
         """The tally's mean in every draw; NaN where nothing counts in it."""
         return (self.weights @ tally.total) / (self.weights @ tally.count)
+
+    def sums(self, values: Float[Tensor, "samples *values"]) -> Float[Tensor, "draws *values"]:
+        """The sum of the samples in every draw."""
+        return (self.weights @ values.double().flatten(1)).unflatten(1, values.shape[1:])
+
+    def first(self, draws: int) -> "Resampling":
+        """Some of the draws, for figures that are dear."""
+        return Resampling(self.weights[:draws], self.clips)
 
     def medians(self, values: Float[Tensor, "samples"]) -> Float[Tensor, "draws"]:
         """The lower median of the values in every draw."""

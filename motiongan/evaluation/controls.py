@@ -10,16 +10,20 @@ import numpy as np
 import roma
 import torch
 
-from motiongan.evaluation.evaluate import Evaluator
-from motiongan.evaluation.figures import Row
+from motiongan.evaluation.evaluate import TO_HELD_OUT, Evaluator
+from motiongan.evaluation.figures import Estimate, Row
+from motiongan.evaluation.windows import PosedWindows
 from motiongan.motion.clip import Clip
 
 NOISE = 0.05  # radians, standard deviation per axis of every joint and frame
+JOINT_NOISE = 0.01  # metres, standard deviation per axis of every joint's position
 AVERAGED = 4  # clips of an action that a clip of averaged motion is the mean of
 
 # name -> what must show it
 CONTROLS = {
     "noisy": f"Held-out clips with {NOISE:g} rad of noise on every joint: jerk and FID must be far above the real row.",
+    "noisy joints": f"Held-out clips with {1000 * JOINT_NOISE:g} mm of noise on every joint's position, as no skinned"
+    " body can move: bone-length drift must be millimetres, and only here.",
     "frozen": "Held-out clips that stand still in their first pose: jerk must be 0, and FID high.",
     "shuffled": "Held-out clips with their frames in random order: jerk must be far above 1.",
     "averaged": f"Means of {AVERAGED} held-out clips of an action: pose diversity must fall below the real row.",
@@ -34,18 +38,25 @@ def assess_controls(
     """Rows by control. What is made of the held-out clips has no figures that compare with these very clips."""
     rows: dict[str, Row] = {}
     for name, clips in make_controls(train, held_out, seed=seed).items():
-        row = evaluator.assess(clips)
-        if name != "copies":
-            row = {
-                action: {
-                    figure: estimate
-                    for figure, estimate in figures.items()
-                    if not figure.endswith("held_out") and figure != "synthetic_accuracy"
-                }
-                for action, figures in row.items()
-            }
-        rows[name] = row
-    return rows
+        rows[name] = evaluator.assess(clips, teach=name == "copies")
+        if name == "noisy":
+            noisy = _with_noisy_joints(evaluator.pose(held_out), seed=seed)
+            rows["noisy joints"] = evaluator.assess(noisy, teach=False)
+    return {
+        name: row if name == "copies" else {action: _without_held_out(figures) for action, figures in row.items()}
+        for name, row in rows.items()
+    }
+
+
+def _without_held_out(figures: dict[str, Estimate]) -> dict[str, Estimate]:
+    return {name: estimate for name, estimate in figures.items() if name not in TO_HELD_OUT}
+
+
+def _with_noisy_joints(windows: PosedWindows, *, seed: int) -> PosedWindows:
+    """Windows whose joints, alone, are moved at random: what only a body of loose points can do."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = JOINT_NOISE * torch.randn(windows.joints.shape, generator=generator)
+    return replace(windows, joints=windows.joints + noise)
 
 
 def make_controls(train: Sequence[Clip], held_out: Sequence[Clip], *, seed: int) -> dict[str, list[Clip]]:

@@ -1,50 +1,38 @@
 """Generated motion beside held-out real motion, against the training clips: figures per action and overall."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 
-from motiongan.body.skeleton import NUM_MOVING_JOINTS
 from motiongan.body.smpl import Body, load_body
 from motiongan.errors import MotionganError
-from motiongan.evaluation import metrics
-from motiongan.evaluation.bootstrap import Resampling, interval, resample
+from motiongan.evaluation import measuring, neighbours
+from motiongan.evaluation.athletics import Distance, Measured, compare, measure
+from motiongan.evaluation.bootstrap import Sample
 from motiongan.evaluation.figures import OVERALL, Estimate, Figures, Row, action_table, overall_table
-from motiongan.evaluation.metrics import Tally, tally
+from motiongan.evaluation.frechet import fid
+from motiongan.evaluation.measuring import ActionFigures, WindowSet, overall_figures
+from motiongan.evaluation.metrics import tally
+from motiongan.evaluation.nearness import NearCopies, Nearest, NearPair, TrainingMotion, near_copies
+from motiongan.evaluation.pairs import ClipWeights, FeatureSet, kernel_distances, mean_distances, weigh_clips
+from motiongan.evaluation.phases import Phases, find_phases
 from motiongan.evaluation.recognizer import Recognizer, cached_recognizer
-from motiongan.evaluation.windows import PosedWindows, Segments, pose_windows, segments
-from motiongan.losses.kinematic import jerk
+from motiongan.evaluation.windows import PosedWindows, pose_windows
 from motiongan.motion.clip import Clip
 
 __all__ = ["OVERALL", "Evaluator", "Figures", "action_table", "evaluate", "overall_table", "pose_windows"]
 
-NUM_DRAWS = 5  # of as many windows as the held-out clips have, for what depends on their number
-_MOST_PAIRS = 2000  # windows whose pairs diversity looks at
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """A tally, and the action and clip of each of its samples: windows measured, or real windows found again."""
-
-    tally: Tally
-    action_ids: Int64[Tensor, "samples"]
-    clip_ids: Int64[Tensor, "samples"]
-
-
-@dataclass(frozen=True)
-class NearPair:
-    """A clip's motion and the training motion that is most like it: clip numbers, first frames, RMS distance in mm."""
-
-    clip: int
-    begin: int
-    train_clip: int
-    train_begin: int
-    distance_mm: float
+TO_HELD_OUT = (
+    "fid_held_out",
+    "kid_held_out",
+    *(f"{name}_held_out" for name in neighbours.NAMES),
+    "synthetic_accuracy",
+)
 
 
 class Evaluator:
@@ -54,7 +42,7 @@ class Evaluator:
     window    frames that clips are cut to, so that real and generated clips compare at one length
     cache     folder that keeps trained recognizers by the hash of what they were trained on; None trains anew
     rows hold figures under `OVERALL` and under each action. Overall is the mean over the actions that the held-out
-    clips have too, each counting alike, but for `fid` and `diversity`, which look at these actions together.
+    clips have too, each counting alike, but for distances and `diversity`, which look at these actions together.
     """
 
     def __init__(
@@ -74,68 +62,110 @@ class Evaluator:
         self.window = window
         self.body = load_body() if body is None else body
         self._steps, self._cache = recognizer_steps, cache
-        self._train = pose_windows(train, self.body, actions=self.actions, frames=window)
         shown = pose_windows(train, self.body, actions=self.actions, frames=window, overlap=True)
         self.recognizer = self._recognizer(shown)
-        self._train_features = self._features(self._train)
-        self._shown, self._candidates = shown, segments(shown, every_start=True)
+        self._training_motion = TrainingMotion(shown)
+        self._train = self._set(self.pose(train))
         known = [clip for clip in held_out if clip.action in self.actions]
-        self._held_out: PosedWindows | None = None
-        self._held_out_actions = {clip.action for clip in known}
-        self._held_out_near: tuple[Tensor, Tensor] | None = None
+        self._held_out: WindowSet | None = None
+        self._near_copies: NearCopies | None = None
         self.held_out: dict[str, Figures] = {}
         if known:
-            windows = pose_windows(known, self.body, actions=self.actions, frames=window)
-            self._held_out = windows
-            self._held_out_features = self._features(windows)
-            near, pieces, _ = self._near(windows)
-            self._held_out_near = near, windows.action_ids[pieces.rows]
-            self.held_out = _values(self._measure(windows, {}, intervals=False))
+            self._held_out = self._set(self.pose(known))
+            near = self._training_motion.nearest(self._held_out.windows)
+            self._near_copies = near_copies(near, len(self.actions))
+            self.held_out = _values(self._without_itself(self._measure(self._held_out, {}, intervals=False)))
 
-    def measure(self, clips: Sequence[Clip]) -> dict[str, Figures]:
+    def pose(self, clips: Sequence[Clip]) -> PosedWindows:
+        """The clips as windows; what is asked for several times is best posed once."""
+        return pose_windows(clips, self.body, actions=self.actions, frames=self.window)
+
+    @property
+    def train_windows(self) -> PosedWindows:
+        """The training clips."""
+        return self._train.windows
+
+    @property
+    def held_out_windows(self) -> PosedWindows | None:
+        """The held-out people's clips, where there are any."""
+        return None if self._held_out is None else self._held_out.windows
+
+    def measure(self, clips: Sequence[Clip] | PosedWindows) -> dict[str, Figures]:
         """The figures of these clips, overall and per action: the quick part, without intervals and `assess`'s more."""
-        return _values(self._measure(self._posed(clips), {}, intervals=False))
+        return _values(self._measure(self._set(self._posed(clips)), {}, intervals=False))
 
-    def assess(self, clips: Sequence[Clip]) -> Row:
-        """All figures with their intervals; also trains a recognizer on these clips and tests it on the held-out."""
-        windows = self._posed(clips)
+    def assess(self, clips: Sequence[Clip] | PosedWindows, *, teach: bool = True) -> Row:
+        """All figures with their intervals; a classifier tries to tell the clips from the training clips.
+
+        teach   also train a recognizer on the clips and let it name the real ones, which takes most of the time
+        """
+        made = self._set(self._posed(clips))
         more = {}
-        if self._held_out is not None:
-            more["synthetic_accuracy"] = self._recognized(self._recognizer(windows), self._held_out)
-        return self._measure(windows, more, intervals=True)
+        if teach:
+            recognizer = self._recognizer(made.windows)
+            more["synthetic_accuracy_train"] = self._recognized(recognizer, self._train)
+            if self._held_out is not None:
+                more["synthetic_accuracy"] = self._recognized(recognizer, self._held_out)
+        return self._measure(made, more, intervals=True)
 
     def assess_held_out(self) -> Row:
-        """The real-against-real row: held-out clips against the training clips, and these against the held-out.
+        """The held-out people against the training clips: the floor of other people. {} where nothing is held out.
 
-        `synthetic_accuracy` is that of the recognizer trained on the training clips; {} where nothing is held out.
+        Figures to the held-out clips themselves are NaN: their floor is in `assess_training`.
         """
         if self._held_out is None:
             return {}
-        more = {"synthetic_accuracy": self._recognized(self.recognizer, self._held_out)}
-        return self._measure(self._held_out, more, intervals=True)
+        return self._without_itself(self._measure(self._held_out, {}, intervals=True))
 
-    def nearest_pairs(self, clips: Sequence[Clip], count: int) -> list[NearPair]:
+    def assess_training(self) -> Row:
+        """The training clips themselves: the floor of the same people, and of every figure to the held-out clips.
+
+        What compares with the training clips compares one half of them with the other, parted by clip; the nearest
+        training motion is that of another clip. `synthetic_accuracy` is that of the recognizer trained on them; what
+        it says of these clips, `accuracy`, is of clips that it has seen.
+        """
+        more = {}
+        if self._held_out is not None:
+            more["synthetic_accuracy"] = self._recognized(self.recognizer, self._held_out)
+        return self._measure(self._train, more, intervals=True, are_training=True)
+
+    def athletics_values(self, clips: Sequence[Clip] | PosedWindows) -> Measured:
+        """The measures of athletes of every window."""
+        return measure(self._posed(clips))
+
+    def athletics(self, clips: Sequence[Clip] | PosedWindows) -> dict[str, dict[str, Distance]]:
+        """The measures of athletes by action: `motiongan.evaluation.athletics`."""
+        return self._athletics(self._posed(clips), self._train.windows, self._held_out)
+
+    def athletics_held_out(self) -> dict[str, dict[str, Distance]]:
+        """The held-out people's, against the training clips."""
+        return {} if self._held_out is None else self._athletics(self._held_out.windows, self._train.windows, None)
+
+    def athletics_training(self) -> dict[str, dict[str, Distance]]:
+        """All training clips, but distances to them are of one half against the other."""
+        one, other = self._halves
+        halves = self._athletics(one.windows, other.windows, None)
+        every = self._athletics(self._train.windows, self._train.windows, self._held_out)
+        unknown = Estimate(math.nan)
+        return {
+            action: {
+                name: replace(whole, to_train=halves[action][name].to_train if name in halves[action] else unknown)
+                for name, whole in measures.items()
+            }
+            for action, measures in every.items()
+        }
+
+    def nearest_pairs(self, clips: Sequence[Clip] | PosedWindows, count: int) -> list[NearPair]:
         """The clips that are nearest to a training clip, one pair per training clip, the nearest first."""
         windows = self._posed(clips)
-        distance, pieces, found = self._near(windows)
-        pairs: dict[int, NearPair] = {}
-        for piece in distance.argsort(stable=True).tolist():
-            row, candidate = int(pieces.rows[piece]), int(found[piece])
-            shown_row = int(self._candidates.rows[candidate])
-            pair = NearPair(
-                clip=int(windows.clip_ids[row]),
-                begin=int(windows.starts[row] + pieces.begins[piece]),
-                train_clip=int(self._shown.clip_ids[shown_row]),
-                train_begin=int(self._shown.starts[shown_row] + self._candidates.begins[candidate]),
-                distance_mm=distance[piece].item(),
-            )
-            pairs.setdefault(pair.train_clip, pair)
-            if len(pairs) == count:
-                break
-        return list(pairs.values())
+        return self._training_motion.pairs(windows, self._training_motion.nearest(windows), count)
 
-    def _posed(self, clips: Sequence[Clip]) -> PosedWindows:
-        return pose_windows(clips, self.body, actions=self.actions, frames=self.window)
+    def _posed(self, clips: Sequence[Clip] | PosedWindows) -> PosedWindows:
+        return clips if isinstance(clips, PosedWindows) else self.pose(clips)
+
+    def _set(self, windows: PosedWindows) -> WindowSet:
+        features = self.recognizer.features(windows.inputs(), windows.mask)
+        return WindowSet(windows, FeatureSet(features, windows.action_ids, windows.clip_ids))
 
     def _recognizer(self, windows: PosedWindows) -> Recognizer:
         return cached_recognizer(
@@ -148,192 +178,139 @@ class Evaluator:
             folder=self._cache,
         )
 
-    def _recognized(self, recognizer: Recognizer, windows: PosedWindows) -> Sample:
+    def _recognized(self, recognizer: Recognizer, clips: WindowSet) -> Sample:
+        windows = clips.windows
         right = recognizer(windows.inputs(), windows.mask).argmax(-1) == windows.action_ids
         return Sample(tally(right), windows.action_ids, windows.clip_ids)
 
-    def _measure(self, windows: PosedWindows, more: dict[str, Sample], *, intervals: bool) -> Row:
-        features = self._features(windows)
-        near, pieces, _ = self._near(windows)
-        near_ids, near_clips = windows.action_ids[pieces.rows], windows.clip_ids[pieces.rows]
-        samples = {"accuracy": self._recognized(self.recognizer, windows), **self._neighbourhoods(windows, features)}
-        samples |= {
-            name: Sample(value, windows.action_ids, windows.clip_ids) for name, value in _physics(windows).items()
-        }
-        samples |= more | {"copy_share": Sample(self._copies(near, near_ids), near_ids, near_clips)}
-        rows: Row = {}
-        draws: dict[str, dict[str, Tensor]] = {}
-        for action_id, action in enumerate(self.actions):
-            if not (windows.action_ids == action_id).any():
-                continue
-            figures = self._plain_figures(windows, features, action_id)
-            drawn: dict[str, Tensor] = {}
-            resampled: dict[tuple[int, ...], Resampling] = {}
-            for name, sample in samples.items():
-                rows_of = (sample.action_ids == action_id).nonzero()[:, 0]
-                part = sample.tally[rows_of]
-                figures[name] = Estimate(part.mean)
-                if intervals and len(rows_of):
-                    drawn[name] = self._resampling(sample.clip_ids[rows_of], action_id, resampled).means(part)
-                    figures[name] = Estimate(part.mean, *interval(drawn[name]), _count(sample.clip_ids[rows_of], part))
-            distances = near[near_ids == action_id]
-            figures |= self._nearness(distances, action_id)
-            if intervals and len(distances):
-                clip_ids = near_clips[near_ids == action_id]
-                drawn["nn_mm"] = self._resampling(clip_ids, action_id, resampled).medians(distances)
-                median = figures["nn_mm"].value
-                drawn["nn_ratio"] = drawn["nn_mm"] * (figures["nn_ratio"].value / median if median else math.nan)
-                for name in ("nn_mm", "nn_ratio"):
-                    figures[name] = Estimate(figures[name].value, *interval(drawn[name]), len(clip_ids.unique()))
-            rows[action], draws[action] = figures, drawn
-        return {OVERALL: self._overall(windows, features, rows, draws), **rows}
+    @cached_property
+    def _halves(self) -> tuple[WindowSet, WindowSet]:
+        """The training clips in two halves, parted at random by clip within each action."""
+        windows = self._train.windows
+        first = torch.zeros(len(windows), dtype=torch.bool)
+        generator = torch.Generator().manual_seed(self.seed)
+        for action_id in range(len(self.actions)):
+            rows = (windows.action_ids == action_id).nonzero()[:, 0]
+            clips, clip_of = torch.unique(windows.clip_ids[rows], return_inverse=True)
+            first[rows] = (torch.randperm(len(clips), generator=generator) % 2 == 0)[clip_of]
+        return self._train[first.nonzero()[:, 0]], self._train[(~first).nonzero()[:, 0]]
 
-    def _resampling(self, clip_ids: Tensor, action_id: int, known: dict[tuple[int, ...], Resampling]) -> Resampling:
-        """One for all figures of an action that come from the same clips; actions are drawn independently."""
-        key = tuple(clip_ids.tolist())
-        if key not in known:
-            known[key] = resample(clip_ids, generator=torch.Generator().manual_seed(1000 * self.seed + action_id))
-        return known[key]
-
-    def _plain_figures(self, windows: PosedWindows, features: Tensor, action_id: int) -> dict[str, Estimate]:
-        """Figures of an action that are no means over its windows."""
-        rows = (windows.action_ids == action_id).nonzero()[:, 0]
-        train_rows = (self._train.action_ids == action_id).nonzero()[:, 0]
+    @cached_property
+    def _phases(self) -> dict[int, Phases]:
+        """The phases of each action's training clips."""
+        ids = self._train.windows.action_ids
         return {
-            "windows": Estimate(float(len(rows))),
-            "multimodality": Estimate(metrics.diversity(features[rows])),
-            "pose_diversity": Estimate(_ratio(_deviation(windows, rows), _deviation(self._train, train_rows))),
-            "jerk_ratio": Estimate(_ratio(_jerk(windows, rows), _jerk(self._train, train_rows))),
+            action_id: find_phases(self._train.windows[(ids == action_id).nonzero()[:, 0]], seed=self.seed)
+            for action_id in ids.unique().tolist()
         }
 
-    def _overall(
-        self, windows: PosedWindows, features: Tensor, rows: Row, draws: dict[str, dict[str, Tensor]]
-    ) -> dict[str, Estimate]:
+    def _weighed(self, clips: WindowSet, *, intervals: bool, reference: bool = False) -> ClipWeights:
+        return weigh_clips(
+            clips.features, seed=self.seed + (500_000 if reference else 0), **({} if intervals else {"draws": 0})
+        )
+
+    def _measure(
+        self, clips: WindowSet, more: Mapping[str, Sample], *, intervals: bool, are_training: bool = False
+    ) -> Row:
+        """All figures of these clips; `are_training`: they are the training clips, of which halves compare."""
+        compared, reference = self._halves if are_training else (clips, self._train)
+        windows = clips.windows
+        near = self._training_motion.nearest(windows, are_training=are_training)
+        samples = {"accuracy": self._recognized(self.recognizer, clips), **measuring.physics(windows), **more}
+        counts = self._counts(compared)
+        samples |= neighbours.among(compared.features, reference.features, counts, seed=self.seed)
+        if self._held_out is not None:
+            found = neighbours.among(clips.features, self._held_out.features, self._counts(clips), seed=self.seed)
+            samples |= {f"{name}_held_out": sample for name, sample in found.items()}
+            samples["copy_share"] = self._copies(near)
+        present = windows.action_ids.unique().tolist()
+        by_action = {action_id: ActionFigures(action_id, self.seed, intervals=intervals) for action_id in present}
+        for figures in by_action.values():
+            figures.add_samples(samples)
+            figures.add_nearness(near, self._near_copies)
+            figures.add_variety(clips, self._train)
+            figures.add_spectrum(compared, reference)
+            figures.add_phases(compared, self._phases.get(figures.action_id))
+        if intervals:
+            measuring.add_separability(by_action, compared, reference, seed=self.seed)
+            distances = self._athletics(compared.windows, reference.windows, None)
+            for figures in by_action.values():
+                figures.add_athletics(distances.get(self.actions[figures.action_id], {}))
         # Rows compare only over the same actions: those that the held-out clips have too, where there are any.
-        shared = [action for action in rows if self._held_out is None or action in self._held_out_actions] or list(rows)
-        overall: dict[str, Estimate] = {}
-        for name in dict.fromkeys(name for action in shared for name in rows[action]):
-            known = [rows[action][name] for action in shared if name in rows[action]]
-            low, high, clips = math.nan, math.nan, 0
-            if drawn := [draws[action][name] for action in shared if name in draws[action]]:
-                low, high = interval(torch.stack(drawn).nanmean(0))
-                clips = sum(estimate.clips for estimate in known)
-            overall[name] = Estimate(_mean([estimate.value for estimate in known]), low, high, clips)
-        overall["windows"] = Estimate(sum(rows[action]["windows"].value for action in shared))
-        ids = torch.tensor([self.actions.index(action) for action in shared])
-        seen = features[torch.isin(windows.action_ids, ids)]
-        overall["diversity"] = Estimate(metrics.diversity(seen[:: math.ceil(len(seen) / _MOST_PAIRS)]))
-        to_train, to_held_out = self._fid(windows, features)
-        overall |= {"fid": Estimate(to_train), "fid_held_out": Estimate(to_held_out)}
+        shared = [one for one in present if self._held_out is None or self._held_out.has(one)] or present
+        together = self._distances(clips, compared, reference, shared, by_action, intervals=intervals)
+        overall = overall_figures([by_action[action_id] for action_id in shared]) | together
+        rows = {self.actions[action_id]: figures.estimates for action_id, figures in by_action.items()}
+        return {OVERALL: overall, **rows}
+
+    def _distances(
+        self,
+        clips: WindowSet,
+        compared: WindowSet,
+        reference: WindowSet,
+        shared: list[int],
+        by_action: Mapping[int, ActionFigures],
+        *,
+        intervals: bool,
+    ) -> dict[str, Estimate]:
+        """Diversity and the distances to the training and the held-out clips, over all shared actions together.
+
+        Their part of each action goes to `by_action`.
+        """
+        present = torch.tensor(list(by_action))
+        chosen = torch.isin(present, torch.tensor(shared)).nonzero()[:, 0]
+        weighed = self._weighed(clips, intervals=intervals)
+        blocks = mean_distances(weighed, present)
+        overall = {"diversity": measuring.estimate(blocks[:, chosen][:, :, chosen].flatten(1).nanmean(1), weighed)}
+        for place, figures in enumerate(by_action.values()):
+            figures.add_draws("multimodality", blocks[:, place, place], weighed.clips_of(figures.action_id))
+        references = [("", compared, reference)]
+        if self._held_out is not None:
+            references.append(("_held_out", clips, self._held_out))
+        for ending, mine, others in references:
+            counts = torch.zeros(len(self.actions), dtype=torch.long)
+            counts[shared] = self._counts(mine)[shared]
+            overall[f"fid{ending}"] = fid(mine.features, others.features, counts, seed=self.seed, intervals=intervals)
+            common = [one for one in shared if mine.has(one) and others.has(one)]
+            if not common:
+                continue
+            ids = torch.tensor(common)
+            one, other = (
+                self._weighed(part.of(ids), intervals=intervals, reference=number > 0)
+                for number, part in enumerate((mine, others))
+            )
+            together, each = kernel_distances(one, other, ids)
+            overall[f"kid{ending}"] = measuring.estimate(together, one)
+            for place, action_id in enumerate(common):
+                by_action[action_id].add_draws(f"kid{ending}", each[:, place], one.clips_of(action_id))
         return overall
 
-    def _features(self, windows: PosedWindows) -> Tensor:
-        return self.recognizer.features(windows.inputs(), windows.mask)
+    def _counts(self, clips: WindowSet) -> Tensor:
+        """Windows of each action that the held-out clips have; few samples raise a distance and lower a coverage."""
+        reference = clips if self._held_out is None else self._held_out
+        return torch.bincount(reference.windows.action_ids, minlength=len(self.actions))
 
-    def _equal_draws(self, windows: PosedWindows) -> tuple[list[Tensor], Tensor]:
-        """Rows of the windows, as many of each action as the held-out clips have, drawn anew; and the actions used.
+    def _copies(self, near: Nearest) -> Sample:
+        assert self._near_copies is not None
+        scaled = self._near_copies.scaled(near)
+        known = ~scaled.isnan() & (not math.isnan(self._near_copies.limit))
+        return Sample(tally(scaled < self._near_copies.limit, known), near.action_ids, near.clip_ids)
 
-        Few samples raise a distance and lower a coverage, so only equal numbers compare.
-        """
-        count = torch.bincount(windows.action_ids, minlength=len(self.actions))
-        reference = windows if self._held_out is None else self._held_out
-        taken = torch.minimum(count, torch.bincount(reference.action_ids, minlength=len(self.actions)))
-        used = taken > 0
-        generator = torch.Generator().manual_seed(self.seed)
-        drawn = []
-        for _ in range(1 if bool((taken == count)[used].all()) else NUM_DRAWS):
-            order = torch.randperm(len(windows), generator=generator)
-            ids = windows.action_ids[order]
-            drawn.append(torch.cat([order[ids == action][: int(number)] for action, number in enumerate(taken)]))
-        return drawn, used
+    def _athletics(
+        self, windows: PosedWindows, train: PosedWindows, held_out: WindowSet | None
+    ) -> dict[str, dict[str, Distance]]:
+        others = None if held_out is None else measure(held_out.windows)
+        mine, real = measure(windows), measure(train)
+        return {
+            self.actions[action_id]: compare(mine, real, others, action_id, seed=self.seed)
+            for action_id in windows.action_ids.unique().tolist()
+        }
 
-    def _fid(self, windows: PosedWindows, features: Tensor) -> tuple[float, float]:
-        """Fréchet distance to the training and to the held-out windows, every action with the same weight.
-
-        The mean over equal draws. The held-out clips' own distance to the held-out is that of the training clips.
-        """
-        drawn, used = self._equal_draws(windows)
-        if len(drawn[0]) < 2:
-            return math.nan, math.nan
-        ids = windows.action_ids
-        train = self._train_features, self._train.action_ids
-        to_train = [_balanced_distance(features[rows], ids[rows], *train, used) for rows in drawn]
-        held_out = self._held_out
-        if held_out is None:
-            return _mean(to_train), math.nan
-        others = self._held_out_features, held_out.action_ids
-        if windows is held_out:
-            (features, ids), (drawn, used) = train, self._equal_draws(self._train)
-        return _mean(to_train), _mean([_balanced_distance(features[rows], ids[rows], *others, used) for rows in drawn])
-
-    def _neighbourhoods(self, windows: PosedWindows, features: Tensor) -> dict[str, Sample]:
-        """Precision, recall, density and coverage to the training clips and to the held-out ones.
-
-        The held-out clips' own, to the held-out, are those of the training clips.
-        """
-        held_out = self._held_out
-        samples = self._among(windows, features, self._train, self._train_features)
-        if held_out is None:
-            return samples
-        if windows is held_out:
-            windows, features = self._train, self._train_features
-        among = self._among(windows, features, held_out, self._held_out_features)
-        return samples | {f"{name}_held_out": sample for name, sample in among.items()}
-
-    def _among(
-        self, windows: PosedWindows, features: Tensor, real: PosedWindows, real_features: Tensor
-    ) -> dict[str, Sample]:
-        """Each action's windows among the real ones of that action: a rare one's neighbours are not other actions."""
-        drawn, used = self._equal_draws(windows)
-        values: dict[str, list[Tensor]] = {"precision": [], "density": [], "recall": [], "coverage": []}
-        my_rows, real_rows = [], []
-        for action_id in used.nonzero()[:, 0].tolist():
-            mine = (windows.action_ids == action_id).nonzero()[:, 0]
-            theirs = (real.action_ids == action_id).nonzero()[:, 0]
-            # Whether a clip lies among the real ones does not depend on the others: all of them count.
-            every = metrics.neighbourhoods(real_features[theirs], features[mine])
-            values["precision"].append(every.precision)
-            values["density"].append(every.density)
-            equal = [rows[windows.action_ids[rows] == action_id] for rows in drawn]
-            found = [metrics.neighbourhoods(real_features[theirs], features[rows]) for rows in equal]
-            values["recall"].append(torch.stack([one.recall for one in found]).mean(0))
-            values["coverage"].append(torch.stack([one.coverage for one in found]).mean(0))
-            my_rows.append(mine)
-            real_rows.append(theirs)
-        if not my_rows:
-            return {}
-        mine, theirs = torch.cat(my_rows), torch.cat(real_rows)
-        my_ids = windows.action_ids[mine], windows.clip_ids[mine]
-        real_ids = real.action_ids[theirs], real.clip_ids[theirs]
-        ids = {"precision": my_ids, "density": my_ids, "recall": real_ids, "coverage": real_ids}
-        return {name: Sample(tally(torch.cat(parts)), *ids[name]) for name, parts in values.items()}
-
-    def _near(self, windows: PosedWindows) -> tuple[Tensor, Segments, Tensor]:
-        """RMS joint distance (mm on the training bodies) to the nearest training motion, of which pieces, to which."""
-        pieces = segments(windows, every_start=False)
-        distance, found = metrics.nearest(pieces.values, self._candidates.values)
-        joint_frames = pieces.values.shape[1] / 3
-        scale = 1000 * self._train.leg_length.mean() / math.sqrt(joint_frames)
-        return distance * scale, pieces, found
-
-    def _copies(self, near: Tensor, action_ids: Tensor) -> Tally:
-        """Near-copies: pieces nearer to the training clips than 95 % of the held-out pieces of their action."""
-        limit = torch.full((len(self.actions),), math.nan)
-        if self._held_out_near is not None:
-            distances, ids = self._held_out_near
-            for action_id in ids.unique().tolist():
-                limit[action_id] = distances[ids == action_id].quantile(0.05)
-        return tally(near < limit[action_ids], ~limit[action_ids].isnan())
-
-    def _nearness(self, near: Tensor, action_id: int) -> dict[str, Estimate]:
-        """Median distance to the training motion, and over that of held-out clips of the action."""
-        median = near.median().item() if len(near) else math.nan
-        real = torch.empty(0)
-        if self._held_out_near is not None:
-            distances, ids = self._held_out_near
-            real = distances[ids == action_id]
-        ratio = median / real.median().item() if len(real) else math.nan
-        return {"nn_mm": Estimate(median), "nn_ratio": Estimate(ratio)}
+    @staticmethod
+    def _without_itself(row: Row) -> Row:
+        """The held-out clips' row without what compares them with themselves."""
+        unknown = {name: Estimate(math.nan) for name in TO_HELD_OUT}
+        return {action: {**figures, **unknown} for action, figures in row.items()}
 
 
 def evaluate(
@@ -360,50 +337,5 @@ def evaluate(
     return {"generated": evaluator.measure(generated), "held_out": evaluator.held_out}
 
 
-def _physics(windows: PosedWindows) -> dict[str, Tally]:
-    mask, rate = windows.mask, windows.frame_rate
-    depth = metrics.penetration_tally(windows.soles, mask)
-    return {
-        **metrics.foot_skate_tallies(windows.soles, mask, rate),
-        "penetration_mm": Tally(1000 * depth.total, depth.count),
-        **metrics.flight(windows.mass_centre, windows.clearance, mask, rate),
-        **metrics.joint_range(windows.violation, mask),
-    }
-
-
-def _jerk(windows: PosedWindows, rows: Tensor) -> float:
-    moving = windows.joints[rows][:, :, :NUM_MOVING_JOINTS]
-    return metrics.median_jerk(jerk(moving, windows.frame_rate), windows.mask[rows])
-
-
-def _deviation(windows: PosedWindows, rows: Tensor) -> float:
-    return metrics.pose_deviation(windows.root_free_joints()[rows], windows.mask[rows])
-
-
 def _values(row: Row) -> dict[str, Figures]:
     return {action: {name: estimate.value for name, estimate in figures.items()} for action, figures in row.items()}
-
-
-def _count(clip_ids: Tensor, part: Tally) -> int:
-    return len(clip_ids[part.count > 0].unique())
-
-
-def _balanced_distance(features: Tensor, ids: Tensor, others: Tensor, other_ids: Tensor, used: Tensor) -> float:
-    """Fréchet distance with equal total weight for every used action."""
-    mine, theirs = used[ids], used[other_ids]
-    return metrics.frechet_distance(
-        features[mine], others[theirs], _balanced_weights(ids[mine]), _balanced_weights(other_ids[theirs])
-    )
-
-
-def _balanced_weights(ids: Tensor) -> Tensor:
-    return 1 / torch.bincount(ids)[ids].double()
-
-
-def _ratio(value: float, reference: float) -> float:
-    return value / reference if reference > 0 else math.nan
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan

@@ -12,12 +12,16 @@ LOWER, HIGHER, AS_REAL, PLAIN = "lower is better", "higher is better", "as the r
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval (NaN where it has none) and the number of clips it was drawn anew from."""
+    """A figure with its 95 % interval (NaN where it has none) and the number of clips it was drawn anew from.
+
+    bias   by how much the draws lay above the figure on average, where that was taken off them
+    """
 
     value: float
     low: float = math.nan
     high: float = math.nan
     clips: int = 0
+    bias: float = math.nan
 
 
 Row = dict[str, dict[str, Estimate]]  # figures by name, under `OVERALL` and under every action
@@ -25,7 +29,11 @@ Row = dict[str, dict[str, Estimate]]  # figures by name, under `OVERALL` and und
 
 @dataclass(frozen=True)
 class Figure:
-    """group, heading and format of a figure; `good` says which direction is; `meaning` is a sentence for anybody."""
+    """group, heading and format of a figure; `good` says which direction is; `meaning` is a sentence for anybody.
+
+    per_action   shown action by action in the report; report.json holds all figures that have a value there
+    to_held_out  a figure to the held-out people's clips: its floor is in the row of the training clips, not in theirs
+    """
 
     group: str
     heading: str
@@ -33,13 +41,16 @@ class Figure:
     good: str
     meaning: str
     per_action: bool = False
+    to_held_out: bool = False
 
 
 _LIKENESS, _COPIES, _BODY = "Likeness to real motion", "Variety and copies", "Physical plausibility"
+_PEOPLE = "Likeness to people nobody trained on"
 
 FIGURES: Mapping[str, Figure] = {
+    "clips": Figure(_LIKENESS, "clips", "{:.0f}", PLAIN, "How many clips were measured."),
     "windows": Figure(
-        _LIKENESS, "windows", "{:.0f}", PLAIN, "How many pieces of motion, all cut to one length, were measured.", True
+        _LIKENESS, "windows", "{:.0f}", PLAIN, "How many pieces they make, none longer than the window.", True
     ),
     "fid": Figure(
         _LIKENESS,
@@ -49,24 +60,39 @@ FIGURES: Mapping[str, Figure] = {
         "Distance between the recognizer's view of these clips and of the training clips, as many of each action as the"
         " held-out clips have. Copies of the training clips score best: read it with the figures on copies.",
     ),
-    "fid_held_out": Figure(
-        _LIKENESS, "FID to held-out", "{:.2f}", LOWER, "The same distance to clips of people nobody trained on."
+    "kid": Figure(
+        _LIKENESS,
+        "KID",
+        "{:.3f}",
+        LOWER,
+        "A distance like FID that does not grow where clips are few, so it can be told action by action; it scatters"
+        " round 0 for clips of one origin.",
+        True,
     ),
     "accuracy": Figure(
         _LIKENESS,
         "accuracy",
         "{:.1%}",
         HIGHER,
-        "Share that the recognizer, trained on the real training clips, takes for the action on the label.",
+        "Share that the recognizer, trained on the real training clips, takes for the action on the label. The training"
+        " clips it has seen before.",
         True,
     ),
-    "synthetic_accuracy": Figure(
+    "synthetic_accuracy_train": Figure(
         _LIKENESS,
-        "accuracy of one trained on them",
+        "training clips named",
         "{:.1%}",
         HIGHER,
-        "A second recognizer is trained on these clips alone and must name the held-out real clips: it fails where the"
-        " clips lack what real people do. The real row was trained on the real training clips.",
+        "A second recognizer is trained on these clips alone and must name the training clips.",
+    ),
+    "separability": Figure(
+        _LIKENESS,
+        "told from real (AUC)",
+        "{:.2f}",
+        LOWER,
+        "How often a fresh classifier ranks one of these clips and a training clip rightly, on clips it has not seen:"
+        " 0.5 is guessing (or less, where clips have twins in the other set), 1 always. Other people are told apart"
+        " too.",
         True,
     ),
     "precision": Figure(
@@ -97,21 +123,51 @@ FIGURES: Mapping[str, Figure] = {
         " are missing.",
         True,
     ),
+    "fid_held_out": Figure(
+        _PEOPLE,
+        "FID to held-out",
+        "{:.2f}",
+        LOWER,
+        "As above, to the clips of the held-out people. The training clips' own distance to them is the floor.",
+        to_held_out=True,
+    ),
+    "kid_held_out": Figure(_PEOPLE, "KID to held-out", "{:.3f}", LOWER, "As above.", to_held_out=True),
+    "synthetic_accuracy": Figure(
+        _PEOPLE,
+        "held-out clips named",
+        "{:.1%}",
+        HIGHER,
+        "A second recognizer is trained on these clips alone and must name the held-out people's: it fails where the"
+        " clips lack what real people do.",
+        True,
+        to_held_out=True,
+    ),
     "precision_held_out": Figure(
-        _LIKENESS, "precision to held-out", "{:.1%}", HIGHER, "Precision among the clips of the held-out people."
+        _PEOPLE,
+        "precision to held-out",
+        "{:.1%}",
+        HIGHER,
+        "Share that lies among the held-out clips.",
+        to_held_out=True,
     ),
     "density_held_out": Figure(
-        _LIKENESS, "density to held-out", "{:.2f}", AS_REAL, "Density among the clips of the held-out people."
+        _PEOPLE, "density to held-out", "{:.2f}", AS_REAL, "Density among the held-out clips.", to_held_out=True
     ),
     "recall_held_out": Figure(
-        _LIKENESS, "recall of held-out", "{:.1%}", HIGHER, "Share of held-out clips that lie among these clips."
+        _PEOPLE,
+        "recall of held-out",
+        "{:.1%}",
+        HIGHER,
+        "Share of held-out clips that lie among these clips.",
+        to_held_out=True,
     ),
     "coverage_held_out": Figure(
-        _LIKENESS,
+        _PEOPLE,
         "coverage of held-out",
         "{:.1%}",
         HIGHER,
         "Share of held-out clips that have one of these clips in their neighbourhood.",
+        to_held_out=True,
     ),
     "diversity": Figure(
         _COPIES, "diversity", "{:.2f}", AS_REAL, "Mean distance of two clips of any actions to the recognizer's eye."
@@ -128,13 +184,22 @@ FIGURES: Mapping[str, Figure] = {
         " generator makes one clip over and over, which FID does not see.",
         True,
     ),
+    "phase_coverage": Figure(
+        _COPIES,
+        "phases visited",
+        "{:.1%}",
+        HIGHER,
+        "Share of the poses and phases of an action (24 clusters of the training frames) that these clips pass through"
+        " at least a quarter as often as the training clips. A few clips cannot visit all.",
+        True,
+    ),
     "nn_mm": Figure(
         _COPIES,
         "nearest training motion, mm",
         "{:.0f}",
         AS_REAL,
         "Median joint distance of the middle 0.8 s to the most alike 0.8 s of any training clip, free of place and"
-        " heading; 0 is a copy.",
+        " heading; 0 is a copy. For the training clips: of any other one.",
         True,
     ),
     "nn_ratio": Figure(
@@ -143,7 +208,7 @@ FIGURES: Mapping[str, Figure] = {
         "{:.2f}",
         AS_REAL,
         "That median over the held-out people's: well below 1 the clips are nearer to the training clips than other"
-        " people are.",
+        " people are. Two clips of the same people come nearer, too: see the training clips.",
         True,
     ),
     "copy_share": Figure(
@@ -151,7 +216,8 @@ FIGURES: Mapping[str, Figure] = {
         "near-copies",
         "{:.1%}",
         LOWER,
-        "Share nearer to a training clip than 95 % of held-out clips of the action are; 5 % is what chance gives.",
+        "Share whose nearest training motion is nearer, for its action, than that of 95 % of all held-out pieces:"
+        " chance gives 5 %.",
         True,
     ),
     "low_toe_share": Figure(
@@ -161,21 +227,46 @@ FIGURES: Mapping[str, Figure] = {
         _BODY, "of these skating", "{:.1%}", LOWER, "Share of low toes that slide faster than 0.5 m/s.", True
     ),
     "foot_skate": Figure(_BODY, "low toe speed, m/s", "{:.3f}", LOWER, "Mean horizontal speed of low toes."),
+    "skating_ratio": Figure(
+        _BODY,
+        "skating ratio (GMD)",
+        "{:.1%}",
+        LOWER,
+        "As in Guided Motion Diffusion: share of all frames in which a toe joint below 5 cm moves faster than 0.5 m/s.",
+        True,
+    ),
     "penetration_mm": Figure(
         _BODY, "penetration, mm", "{:.2f}", LOWER, "Mean depth of the lowest sole point below the ground.", True
+    ),
+    "floating_mm": Figure(
+        _BODY,
+        "floating, mm",
+        "{:.1f}",
+        LOWER,
+        "Mean height of the lowest part of the body above the ground while the body does not fall. Climbing and uneven"
+        " ground count too.",
+        True,
     ),
     "air_share": Figure(
         _BODY, "in the air", "{:.1%}", AS_REAL, "Share of frames in which every part is over 5 cm high.", True
     ),
     "floating_share": Figure(
-        _BODY, "floating", "{:.1%}", LOWER, "Share of frames in the air that do not fall as gravity demands.", True
+        _BODY, "of all frames floating", "{:.1%}", LOWER, "Share in the air that does not fall as gravity demands."
     ),
     "flight_error": Figure(
         _BODY,
         "flight error, m/s²",
         "{:.2f}",
         LOWER,
-        "In the air: how far the centre of mass's vertical acceleration is from -9.81 m/s².",
+        "In the air: how far the centre of mass's vertical acceleration is from -9.81 m/s², frame by frame.",
+        True,
+    ),
+    "fall": Figure(
+        _BODY,
+        "fall in the air, m/s²",
+        "{:.2f}",
+        "9.81 is gravity",
+        "In the air: the mean downward acceleration of the centre of mass.",
         True,
     ),
     "range_share": Figure(
@@ -195,6 +286,35 @@ FIGURES: Mapping[str, Figure] = {
         "{:.2f}",
         AS_REAL,
         "Median jerk over the training clips' own: above 1 it trembles, below 1 it is smoothed.",
+        True,
+    ),
+    "spectrum": Figure(
+        _BODY,
+        "spectrum distance, Hz",
+        "{:.3f}",
+        LOWER,
+        "By how many Hz the power of the joints' velocities lies elsewhere than the training clips'.",
+        True,
+    ),
+    "asymmetry": Figure(
+        _BODY,
+        "left against right, °",
+        "{:.1f}",
+        AS_REAL,
+        "How far the angles that the left limbs take in a clip differ from the right limbs'; kicks are one-sided by"
+        " nature.",
+        True,
+    ),
+    "bone_drift_mm": Figure(
+        _BODY, "bone-length drift, mm", "{:.3f}", LOWER, "How far bones are from the body's own length; 0 by skinning."
+    ),
+    "athletics": Figure(
+        "Measures of athletes",
+        "distance to real, SD",
+        "{:.2f}",
+        LOWER,
+        "Mean over speed, steps, flight, joint angles and their speeds (below): how far their distributions are from"
+        " the training clips', in standard deviations of these.",
         True,
     ),
 }

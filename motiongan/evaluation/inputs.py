@@ -108,7 +108,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
         stems = [f"{path.absolute().parent.name}/{path.stem}" for path in paths]
     if len(set(stems)) < len(stems):
         raise MotionganError(f"two generated files are both called {stems[0]}; rename one")
-    if taken := {"data", "checkpoint", "held-out real"} & set(stems):
+    if taken := {"data", "checkpoint", "held-out real", "training real"} & set(stems):
         raise MotionganError(f"a generated file is called {taken.pop()}, which means something else here; rename it")
     return stems
 

@@ -44,7 +44,8 @@ def tally(values: Tensor, where: Tensor | None = None) -> Tally:
     """The mean of values, the first axis being windows; `where` says which of them count (default: all)."""
     counted = torch.ones_like(values, dtype=torch.float64) if where is None else where.double().expand(values.shape)
     total = torch.where(counted > 0, values.double() * counted, 0.0)
-    return Tally(total.reshape(len(values), -1).sum(1), counted.reshape(len(values), -1).sum(1))
+    inner = tuple(range(1, values.ndim))
+    return Tally(total.sum(inner), counted.sum(inner)) if inner else Tally(total, counted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,12 +248,25 @@ def nearest(
     queries: Float[Tensor, "queries values"],
     candidates: Float[Tensor, "candidates values"],
     chunk: int = 256,
+    *,
+    owners: tuple[Int64[Tensor, "queries"], Int64[Tensor, "candidates"]] | None = None,
 ) -> tuple[Float[Tensor, "queries"], Int64[Tensor, "queries"]]:
-    """Euclidean distance from every query to its nearest candidate, and which candidate that is (-1: there is none)."""
+    """Euclidean distance from every query to its nearest candidate, and which candidate that is (-1: there is none).
+
+    owners   whose each query and each candidate is: a query's own candidates do not count; inf where it has only these
+    """
     if not len(candidates) or not len(queries):
         return torch.full((len(queries),), math.inf), torch.full((len(queries),), -1)
     squares = candidates.square().sum(-1)
-    found = [(squares - 2 * part @ candidates.T).min(-1).indices for part in queries.split(chunk)]
-    index = torch.cat(found)
+    found, alone = [], []
+    for begin in range(0, len(queries), chunk):
+        part = squares - 2 * queries[begin : begin + chunk] @ candidates.T
+        if owners is not None:
+            part = part.masked_fill(owners[0][begin : begin + chunk, None] == owners[1], math.inf)
+        nearest_one = part.min(-1)
+        found.append(nearest_one.indices)
+        alone.append(nearest_one.values.isinf())
+    index, none = torch.cat(found), torch.cat(alone)
     # The product above loses the last digits of a small distance: a copy is at 0.
-    return (queries - candidates[index]).norm(dim=-1), index
+    distance = (queries - candidates[index]).norm(dim=-1)
+    return distance.masked_fill(none, math.inf), index.masked_fill(none, -1)

@@ -18,39 +18,44 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
-_REAL = "#333333"
+_REAL = ("#333333", "#8a7f6a")
 PLOTTED = (
     "accuracy",
     "synthetic_accuracy",
     "precision",
     "coverage",
+    "multimodality",
+    "pose_diversity",
     "nn_ratio",
     "copy_share",
     "skate_share",
     "range_share",
+    "spectrum",
+    "athletics",
 )
 
 
-def overall_plot(rows: Mapping[str, Row], real: str) -> bytes:
-    """The `PLOTTED` figures overall, a panel each: a dot per row, its 95 % interval, a line through the real one."""
+def overall_plot(rows: Mapping[str, Row], real: Sequence[str]) -> bytes:
+    """The `PLOTTED` figures overall, a panel each: a dot per row, its 95 % interval, lines through the real ones."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     labels = list(rows)
-    figure = Figure(figsize=(10, 2 * (0.7 + 0.3 * len(labels))), layout="constrained")
+    lines = -(-len(PLOTTED) // 4)
+    figure = Figure(figsize=(10, lines * (0.7 + 0.27 * len(labels))), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(2, len(PLOTTED) // 2, sharey=True).ravel()
+    panels = figure.subplots(lines, 4, sharey=True, squeeze=False).ravel()
     for panel, name in zip(panels, PLOTTED):
         for place, label in enumerate(labels):
             estimate = rows[label][OVERALL].get(name)
             if estimate is None or np.isnan(estimate.value):
                 continue
-            colour = _REAL if label == real else _COLOURS[place % len(_COLOURS)]
+            colour = _REAL[list(real).index(label) % len(_REAL)] if label in real else _COLOURS[place % len(_COLOURS)]
             if not np.isnan(estimate.low):
                 panel.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2)
             panel.plot([estimate.value], [place], "o", color=colour, markersize=5)
-            if label == real:
-                panel.axvline(estimate.value, color=_REAL, linewidth=0.8, linestyle=":")
+            if label in real:
+                panel.axvline(estimate.value, color=colour, linewidth=0.8, linestyle=":")
         panel.set_title(FIGURES[name].heading, fontsize=9)
         panel.set_yticks(range(len(labels)), labels, fontsize=8)
         panel.set_ylim(len(labels) - 0.5, -0.5)

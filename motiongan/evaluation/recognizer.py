@@ -6,6 +6,7 @@ models trained on one file compare, and figures of different files do not.
 
 import hashlib
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -208,3 +209,9 @@ def _random_part(inputs: Tensor, lengths: Tensor, generator: torch.Generator) ->
     frames = (start[:, None] + offsets).clamp(max=inputs.shape[1] - 1)
     part = torch.take_along_dim(inputs, frames[..., None], dim=1)
     return part, offsets < kept[:, None]
+
+
+def recognizer_cache() -> Path:
+    """The folder in which the commands keep trained recognizers."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "motiongan" / "recognizers"

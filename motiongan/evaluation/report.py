@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from motiongan.evaluation import bootstrap, controls, metrics
-from motiongan.evaluation.evaluate import NUM_DRAWS
-from motiongan.evaluation.figures import FIGURES, OVERALL, Estimate, Row, actions_of, written
+from motiongan.evaluation.athletics_report import Distances, athletics_facts, athletics_table
+from motiongan.evaluation.figures import AS_REAL, FIGURES, HIGHER, LOWER, OVERALL, Estimate, Row, actions_of, written
+from motiongan.evaluation.frechet import NUM_DRAWS
 from motiongan.evaluation.inputs import EvaluationInputs
+from motiongan.evaluation.nearness import NEAR_SHARE
+from motiongan.evaluation.phases import NUM_PHASES
 from motiongan.evaluation.recognizer import NAME
 from motiongan.files import write_json, write_whole
 
-REAL = "held-out real"
+REAL, TRAINING = "held-out real", "training real"
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 
 _STYLE = """
@@ -23,11 +26,21 @@ body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1180px; mar
 h1 { font-size: 1.6em } h2 { margin-top: 2em; border-bottom: 1px solid #ddd } img { max-width: 100% }
 table { border-collapse: collapse; font-size: 0.88em } .wide { overflow-x: auto }
 th, td { padding: 0.3em 0.7em; text-align: right; border-bottom: 1px solid #eee; vertical-align: top }
-th:first-child, td:first-child, td.text { text-align: left } td.text { color: #555; max-width: 40em }
-td.label { white-space: nowrap; text-align: left; color: #555 }
-td.real { background: #f4f1ea } small { color: #777; display: block } thead th { position: sticky; top: 0;
+th:first-child, td:first-child, td.text, thead th.label { text-align: left } td.text { color: #555; max-width: 40em }
+td.label, th.label { white-space: nowrap; text-align: left; color: #555 }
+td.real { background: #f4f1ea } td.floor { font-weight: 600 } .off { color: #c44e00 } h3 { margin-top: 1.5em }
+.dense { font-size: 0.8em } .dense th, .dense td { padding: 0.25em 0.45em } tr.start td { border-top: 1px solid #bbb }
+details { margin: 0.5em 0 } summary { cursor: pointer; color: #0072b2 }
+small.inline { display: inline; white-space: nowrap } td small { font-weight: 400; white-space: nowrap }
+small { color: #777; display: block } thead th { position: sticky; top: 0;
 background: #fff } tr.group td { font-weight: 600; padding-top: 1.2em } .note { color: #555 }
 """
+
+_MOVING = (
+    "<h2>In motion</h2><p>Drawn at random, not picked; real people on the darker ground. Left limbs are blue, right"
+    " limbs orange. The camera goes along: a foot that stands should keep its place on the lines. Dots are soles on the"
+    " ground, grey is the shadow straight below. Point at a figure to see whose or which it is.</p>"
+)
 
 
 @dataclass(frozen=True)
@@ -39,8 +52,10 @@ class Picture:
     png: bytes
 
 
-def report_facts(inputs: EvaluationInputs, rows: Mapping[str, Row], *, seed: int, body: str) -> dict[str, Any]:
-    """All that report.json holds; the same for the same inputs and seed."""
+def report_facts(
+    inputs: EvaluationInputs, rows: Mapping[str, Row], distances: Distances, *, seed: int, body: str
+) -> dict[str, Any]:
+    """All that report.json holds; the same for the same inputs and seed. `distances`: of the measures of athletes."""
     import numpy as np
     import torch
 
@@ -67,6 +82,8 @@ def report_facts(inputs: EvaluationInputs, rows: Mapping[str, Row], *, seed: int
             "held_out_subjects": list(inputs.held_out_subjects),
             "held_out_from": inputs.held_out_from,
             "neighbours": metrics.NEIGHBOURS,
+            "near_copy_share_of_held_out": NEAR_SHARE,
+            "phases": NUM_PHASES,
             "equal_count_draws": NUM_DRAWS,
             "interval": "95 % percentile bootstrap over clips, within each action",
             "bootstrap_draws": bootstrap.DRAWS,
@@ -79,13 +96,27 @@ def report_facts(inputs: EvaluationInputs, rows: Mapping[str, Row], *, seed: int
             }
             for label, row in rows.items()
         },
+        "athletics": athletics_facts(distances),
     }
 
 
-def write_report(folder: Path, facts: Mapping[str, Any], rows: Mapping[str, Row], pictures: Sequence[Picture]) -> None:
-    """Write report.json and report.html into a folder, which is made where it is missing."""
+def write_report(
+    folder: Path,
+    facts: Mapping[str, Any],
+    rows: Mapping[str, Row],
+    pictures: Sequence[Picture],
+    *,
+    distances: Distances,
+    distributions: Mapping[str, Picture],
+    moving: str = "",
+) -> None:
+    """Write report.json and report.html into a folder, which is made where it is missing.
+
+    distances, distributions   of the measures of athletes; the latter by action
+    moving    HTML of the moving figures (`animation.animations`), "" for none
+    """
     write_json(folder / JSON_NAME, facts)
-    write_whole(folder / HTML_NAME, _page(facts, rows, pictures).encode())
+    write_whole(folder / HTML_NAME, _page(facts, rows, pictures, distances, distributions, moving).encode())
 
 
 def _estimate(estimate: Estimate) -> dict[str, float | int | None]:
@@ -97,24 +128,43 @@ def _estimate(estimate: Estimate) -> dict[str, float | int | None]:
         "low": plain(estimate.low),
         "high": plain(estimate.high),
         "clips": estimate.clips or None,
+        "bias": plain(estimate.bias),
     }
 
 
-def _page(facts: Mapping[str, Any], rows: Mapping[str, Row], pictures: Sequence[Picture]) -> str:
-    protocol, made = facts["protocol"], [label for label in rows if label != REAL]
-    title = f"How good is {' and '.join(label for label in made if not label.startswith('control'))}?"
+def _page(
+    facts: Mapping[str, Any],
+    rows: Mapping[str, Row],
+    pictures: Sequence[Picture],
+    distances: Distances,
+    distributions: Mapping[str, Picture],
+    moving: str,
+) -> str:
+    protocol = facts["protocol"]
+    made = [label for label in rows if label not in (REAL, TRAINING) and not label.startswith("control")]
+    title = f"How good is {' and '.join(made)}?"
     parts = [
         f"<h1>{_text(title)}</h1>",
-        "<p>Generated motion was measured beside real motion of people whom the generator never saw. Read every figure"
-        f" beside the <b>{REAL}</b> column: real motion does not score 0 % or 100 % either, and no generator needs to"
-        " be better than it. The brackets under a figure are its 95 % interval: how far it would move with other clips"
-        " of the same origin.</p>",
+        "<p>Generated motion was measured beside real motion, which does not score 0 % or 100 % either. There are two"
+        " real columns.</p><ul>"
+        f"<li><b>{REAL}</b>: people whom the generator never saw. How far they are from the training clips is how far"
+        " people are from one another; no generator needs to come nearer. It is the floor of every figure that is"
+        " measured against the training clips.</li>"
+        f"<li><b>{TRAINING}</b>: the clips that the generator learned from, one half of them against the other half"
+        " where a figure compares. This is the variety and the likeness that a perfect student of these very clips"
+        " has, and the floor of every figure that is measured against the held-out people.</li></ul>"
+        "<p>The floor is printed bold. The brackets under a figure are its 95 % interval: how far it would move with"
+        " other clips of the same origin. <span class=off>Orange</span> figures are worse than, or away from, both"
+        " real columns, beyond the intervals.</p>",
         f"<p class=note>{_text(_set_up(facts))}</p>",
+        *(f"<p>{_in_short(label, rows)}</p>" for label in made),
         "<h2>All figures</h2>",
         _overall(rows),
         *_pictures(pictures[:1]),
+        *([_MOVING, moving] if moving else []),
         "<h2>Action by action</h2>",
-        _by_action(rows),
+        *_by_action(rows),
+        *_athletics(distances, distributions),
         *_pictures(pictures[1:]),
     ]
     if any(label.startswith("control") for label in rows):
@@ -149,7 +199,7 @@ def _overall(rows: Mapping[str, Row]) -> str:
         if figure.group != group:
             group = figure.group
             lines.append(f"<tr class=group><td colspan={len(rows) + 2}>{_text(group)}</td></tr>")
-        cells = "".join(_cell(name, label, row.get(OVERALL, {}).get(name)) for label, row in rows.items())
+        cells = "".join(_cell(name, label, OVERALL, rows) for label in rows)
         good = f"<small>{_text(figure.good)}</small>" if figure.good else ""
         lines.append(
             f"<tr><td>{_text(figure.heading)}{good}</td>{cells}<td class=text>{_text(figure.meaning)}</td></tr>"
@@ -157,25 +207,98 @@ def _overall(rows: Mapping[str, Row]) -> str:
     return "\n".join([*lines, "</table></div>"])
 
 
-def _by_action(rows: Mapping[str, Row]) -> str:
-    shown = [name for name, figure in FIGURES.items() if figure.per_action]
-    heads = "".join(f"<th>{_text(FIGURES[name].heading)}</th>" for name in shown)
-    lines = [f"<div class=wide><table><thead><tr><th>action</th><th>clips</th>{heads}</tr></thead>"]
+def _by_action(rows: Mapping[str, Row]) -> list[str]:
+    """A table for each group of figures; groups of a single figure join the first one."""
+    shown = [name for name, figure in FIGURES.items() if figure.per_action and name != "windows"]
+    groups: dict[str, list[str]] = {}
+    for name in shown:
+        groups.setdefault(FIGURES[name].group, []).append(name)
+    first = next(iter(groups))
+    for group in [group for group, names in groups.items() if len(names) == 1]:
+        groups[first] += groups.pop(group)
+    return [f"<h3>{_text(group)}</h3>\n{_action_table(rows, names)}" for group, names in groups.items()]
+
+
+def _action_table(rows: Mapping[str, Row], names: Sequence[str]) -> str:
+    heads = "".join(f"<th>{_text(FIGURES[name].heading)}</th>" for name in names)
+    lines = [
+        f"<div class=wide><table class=dense><thead><tr><th>action</th><th class=label>clips</th>{heads}</tr></thead>"
+    ]
     for action in actions_of(rows):
-        for label, row in rows.items():
-            if action in row and not label.startswith("control"):
-                cells = "".join(_cell(name, label, row[action].get(name), brackets=False) for name in shown)
-                lines.append(f"<tr><td>{_text(action)}</td><td class=label>{_text(label)}</td>{cells}</tr>")
+        labels = [label for label, row in rows.items() if action in row and not label.startswith("control")]
+        for place, label in enumerate(labels):
+            cells = "".join(_cell(name, label, action, rows, number=False) for name in names)
+            count = rows[label][action].get("clips", Estimate(math.nan))
+            who = f"<td class=label>{_text(label)} <small class=inline>n = {written('clips', count)}</small></td>"
+            start = "<tr class=start>" if place == 0 else "<tr>"
+            lines.append(f"{start}<td>{_text(action) if place == 0 else ''}</td>{who}{cells}</tr>")
     return "\n".join([*lines, "</table></div>"])
 
 
-def _cell(name: str, label: str, estimate: Estimate | None, *, brackets: bool = True) -> str:
-    kind = " class=real" if label == REAL else ""
+def _athletics(distances: Distances, distributions: Mapping[str, Picture]) -> list[str]:
+    parts = [
+        "<h2>Measures of athletes</h2><p>What a coach would measure, one number per window: the median, in small type"
+        " the quartiles and the number of windows. Distances are Wasserstein distances, in the unit of the measure: by"
+        " how much the values must be shifted, on average, to be distributed like the training clips' (first line)"
+        " and the held-out people's (second line); a dash where fewer than five windows have a value. For the training"
+        " clips, one half is compared with the other. In the pictures, hills are distributions, dots single windows,"
+        " ticks medians.</p>"
+    ]
+    for action in dict.fromkeys(action for row in distances.values() for action in row):
+        parts.append(f"<h3>{_text(action)}</h3>")
+        if action in distributions:
+            parts += _pictures([distributions[action]], heading=False)
+        table = athletics_table(distances, action, (REAL, TRAINING))
+        parts.append(f"<details><summary>{_text(action)} in numbers</summary>{table}</details>")
+    return parts
+
+
+def _in_short(label: str, rows: Mapping[str, Row]) -> str:
+    """One sentence: which overall figures are away from real motion."""
+    figures = [name for name in FIGURES if _is_off(name, label, OVERALL, rows)]
+    if not figures:
+        return f"<b>In short.</b> No overall figure of {_text(label)} is away from both real columns."
+    listed = ", ".join(_text(FIGURES[name].heading) for name in figures)
+    known = [name for name in FIGURES if FIGURES[name].good and name in rows[label].get(OVERALL, {})]
+    return (
+        f"<b>In short.</b> Of {len(known)} overall figures of {_text(label)}, {len(figures)} are worse than or away"
+        f" from both real columns: {listed}."
+    )
+
+
+def _is_off(name: str, label: str, action: str, rows: Mapping[str, Row]) -> bool:
+    """Whether a figure lies beyond those of all real rows, with intervals that do not meet: on the bad side, or on any
+    where as real is best."""
+    figure = FIGURES[name]
+    estimate = rows[label].get(action, {}).get(name)
+    real = [rows[one][action].get(name) for one in (REAL, TRAINING) if action in rows.get(one, {})]
+    known = [one for one in real if one is not None and not math.isnan(one.value)]
+    if estimate is None or math.isnan(estimate.value) or not known or label in (REAL, TRAINING):
+        return False
+    if written(name, estimate) in [written(name, one) for one in known]:  # no difference that anybody would read
+        return False
+    low, high = _bounds(estimate)
+    above = all(low > _bounds(one)[1] for one in known)
+    below = all(high < _bounds(one)[0] for one in known)
+    return {LOWER: above, HIGHER: below, AS_REAL: above or below}.get(figure.good, False)
+
+
+def _bounds(estimate: Estimate) -> tuple[float, float]:
+    if math.isnan(estimate.low):
+        return estimate.value, estimate.value
+    return min(estimate.low, estimate.value), max(estimate.high, estimate.value)
+
+
+def _cell(name: str, label: str, action: str, rows: Mapping[str, Row], *, number: bool = True) -> str:
+    estimate = rows[label].get(action, {}).get(name)
+    kinds = ["real"] * (label in (REAL, TRAINING)) + ["off"] * _is_off(name, label, action, rows)
+    if FIGURES[name].good and label == (TRAINING if FIGURES[name].to_held_out else REAL):
+        kinds.append("floor")
     text = _text(written(name, estimate))
-    if brackets and estimate is not None and not math.isnan(estimate.low):
+    if estimate is not None and not math.isnan(estimate.low):
         bounds = written(name, estimate, interval=True).partition(" ")[2]
-        text += f"<small>{_text(bounds)}<br>n = {estimate.clips}</small>"
-    return f"<td{kind}>{text}</td>"
+        text += f"<small>{_text(bounds)}" + f"<br>n = {estimate.clips}" * number + "</small>"
+    return f'<td class="{" ".join(kinds)}">{text}</td>'
 
 
 def _method(facts: Mapping[str, Any]) -> str:
@@ -186,10 +309,13 @@ def _method(facts: Mapping[str, Any]) -> str:
         " subjects; distances, diversity and neighbourhoods are taken in its 32 features. Figures of reports with"
         " another recognizer, data or actions do not compare. FID, recall and coverage are means over"
         f" {protocol['equal_count_draws']} draws of as many windows of each action as the held-out people have."
-        f" Neighbourhoods reach to the {protocol['neighbours']}th neighbour within the action (Naeem et al. 2020). In"
-        f" the {REAL} column, figures to the held-out clips are those of the training clips. Intervals:"
-        f" {_text(protocol['interval'])}, {protocol['bootstrap_draws']} draws; n is the number of clips drawn from,"
-        " which for recall and coverage are the real ones.</p>"
+        f" Neighbourhoods reach to the {protocol['neighbours']}th neighbour within the action (Naeem et al. 2020)."
+        " Diversity and KID look at pairs of two different clips, at most 1,500 windows of a set. Intervals:"
+        f" {_text(protocol['interval'])}, {protocol['bootstrap_draws']} draws at most; n is the number of clips drawn"
+        " from, which for recall, coverage and clips named are the real ones. FID, KID and the distances of the"
+        " measures of athletes draw the clips of both sets anew. Drawing with replacement repeats clips, which raises"
+        " FID, the spectrum distance and Wasserstein distances and lowers varieties: the mean of that bias is taken off"
+        f" the draws (`bias` in {JSON_NAME}). What no interval holds: another recognizer, other people.</p>"
     )
 
 
@@ -205,10 +331,10 @@ def _sources(facts: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "</table>", f"<p class=note>{_text(versions)}; all figures are in {JSON_NAME}.</p>"])
 
 
-def _pictures(pictures: Sequence[Picture]) -> list[str]:
+def _pictures(pictures: Sequence[Picture], *, heading: bool = True) -> list[str]:
     return [
-        f"<h2>{_text(picture.heading)}</h2><p>{_text(picture.text)}</p>"
-        f'<img alt="{_text(picture.heading)}" src="data:image/png;base64,{base64.b64encode(picture.png).decode()}">'
+        f"<h2>{_text(picture.heading)}</h2><p>{_text(picture.text)}</p>" * heading
+        + f'<img alt="{_text(picture.heading)}" src="data:image/png;base64,{base64.b64encode(picture.png).decode()}">'
         for picture in pictures
     ]
 

@@ -1,7 +1,8 @@
 """Clips cut to windows of one length and posed on their own bodies: what every figure is taken from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 
 import roma
 import torch
@@ -10,9 +11,10 @@ from torch import Tensor
 
 from motiongan.body.anatomy import centre_of_mass, joint_range_violation
 from motiongan.body.kinematics import Skeleton, forward_kinematics
-from motiongan.body.skeleton import NUM_MOVING_JOINTS
+from motiongan.body.skeleton import NUM_MOVING_JOINTS, PARENTS
 from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
+from motiongan.evaluation.limbs import limb_angles, turning_speeds
 from motiongan.evaluation.recognizer import recognizer_inputs
 from motiongan.losses.kinematic import ground_clearance
 from motiongan.motion.clip import Clip
@@ -30,7 +32,9 @@ class PosedWindows:
     joints, soles    world positions
     mass_centre      of the whole body;  clearance   height of its lowest part above the ground
     violation        radians outside the joints' ranges of motion
+    limb_angles, turning_speeds   degrees and degrees/s, order of `motiongan.evaluation.limbs`
     heading, leg_length   to make it free of direction and size
+    bone_lengths     of the body at rest, from each joint but the pelvis to its parent
     action_ids       index into the evaluation's actions
     clip_ids, starts the clip that a window is from, as counted in the list given, and its first frame there
     """
@@ -40,8 +44,11 @@ class PosedWindows:
     mass_centre: Float[Tensor, "windows frames 3"]
     clearance: Float[Tensor, "windows frames"]
     violation: Float[Tensor, "windows frames 24"]
+    limb_angles: Float[Tensor, "windows frames limbs 2"]
+    turning_speeds: Float[Tensor, "windows frames joints 2"]
     heading: Float[Tensor, "windows frames"]
     leg_length: Float[Tensor, "windows"]
+    bone_lengths: Float[Tensor, "windows 23"]
     mask: Bool[Tensor, "windows frames"]
     action_ids: Int64[Tensor, "windows"]
     clip_ids: Int64[Tensor, "windows"]
@@ -51,13 +58,22 @@ class PosedWindows:
     def __len__(self) -> int:
         return len(self.mask)
 
+    def __getitem__(self, rows: Tensor) -> "PosedWindows":
+        """Some of the windows."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "frame_rate"}
+        return replace(self, **{name: value[rows] for name, value in tensors.items()})
+
     def inputs(self) -> Float[Tensor, "windows frames channels"]:
         """What the recognizer sees."""
+        return self._inputs
+
+    @cached_property
+    def _inputs(self) -> Tensor:
         return recognizer_inputs(self.joints, self.heading, self.leg_length, self.frame_rate)
 
     def root_free_joints(self) -> Float[Tensor, "windows frames joints 3"]:
         """Joints from the point under the pelvis, in the heading frame, in leg lengths."""
-        return self.inputs().unflatten(2, (2, NUM_MOVING_JOINTS, 3))[:, :, 0]
+        return self._inputs.unflatten(2, (2, NUM_MOVING_JOINTS, 3))[:, :, 0]
 
 
 def pose_windows(
@@ -92,7 +108,7 @@ def pose_windows(
     trans = torch.stack([torch.from_numpy(clip.trans)[row] for (clip, _, _), row in zip(pieces, rows)])
     skeleton = body.skeleton(torch.stack([torch.from_numpy(clip.betas) for clip, _, _ in pieces])[:, : body.num_betas])
     parts = [
-        _pose(part_poses, part_trans, Skeleton(part_joints, part_soles).unsqueeze(1))
+        _pose(part_poses, part_trans, Skeleton(part_joints, part_soles).unsqueeze(1), frame_rate)
         for part_poses, part_trans, part_joints, part_soles in zip(
             poses.split(256), trans.split(256), skeleton.rest_joints.split(256), skeleton.rest_soles.split(256)
         )
@@ -101,6 +117,7 @@ def pose_windows(
     return PosedWindows(
         **{name: torch.cat([part[name] for part in parts]) for name in parts[0]},
         leg_length=skeleton.leg_length,
+        bone_lengths=(skeleton.rest_joints[:, 1:] - skeleton.rest_joints[:, list(PARENTS[1:])]).norm(dim=-1),
         mask=torch.arange(frames) < lengths[:, None],
         action_ids=torch.tensor([known[clip.action] for clip, _, _ in pieces if clip.action is not None]),
         clip_ids=torch.tensor([number for number, _, _ in cuts]),
@@ -109,7 +126,7 @@ def pose_windows(
     )
 
 
-def _pose(poses: Tensor, trans: Tensor, skeleton: Skeleton) -> dict[str, Tensor]:
+def _pose(poses: Tensor, trans: Tensor, skeleton: Skeleton, frame_rate: float) -> dict[str, Tensor]:
     rotations = roma.rotvec_to_rotmat(poses)
     posed = forward_kinematics(rotations, trans, skeleton)
     return {
@@ -118,6 +135,8 @@ def _pose(poses: Tensor, trans: Tensor, skeleton: Skeleton) -> dict[str, Tensor]
         "mass_centre": centre_of_mass(posed.joints),
         "clearance": ground_clearance(posed.joints, posed.soles),
         "violation": joint_range_violation(rotations),
+        "limb_angles": limb_angles(rotations, posed.joints),
+        "turning_speeds": turning_speeds(rotations, frame_rate),
         "heading": heading_of(rotations[:, :, 0]),
     }
 
@@ -154,7 +173,9 @@ def segments(windows: PosedWindows, *, every_start: bool) -> Segments:
     last = lengths - length
     for start in range(0, int(last.max()) + 1, _MATCH_STEP) if every_start else [None]:
         fits = (last >= (0 if start is None else start)).nonzero()[:, 0]
-        begin = last[fits] // 2 if start is None else torch.full_like(fits, start)
+        # A middle begins where a piece may begin that is searched, so that a copy is found at 0.
+        middle = last[fits] // 2 // _MATCH_STEP * _MATCH_STEP
+        begin = middle if start is None else torch.full_like(fits, start)
         values.append(joints[fits[:, None], begin[:, None] + offsets].flatten(1))
         rows.append(fits)
         begins.append(begin)

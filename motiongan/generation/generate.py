@@ -1,9 +1,12 @@
 """Model file -> clips: any number of them, each from its own seed, on bodies drawn from the training subjects."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,10 +22,23 @@ from motiongan.motion.clip import NUM_BETAS, Clip
 from motiongan.motion.features import decode
 from motiongan.motion.footing import settle
 
+if TYPE_CHECKING:
+    from motiongan.generation.quality import QualityGate
+
+OWN_MODEL = Path(__file__).resolve().parents[1] / "assets" / "cmu.safetensors"  # docs/model_card.md
 DEFAULT_BATCH = 64
 _BATCH_FRAMES = 1 << 16  # computed at once at most: some 0.6 GB
 _MAX_FRAMES = 100_000  # of one clip: nearly an hour, and what memory holds
 _MAX_TRUNCATION = 10.0
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A clip to draw: its number in the run, its action, and how many draws of it a quality gate has refused."""
+
+    number: int
+    action: str
+    attempt: int = 0
 
 
 class MotionGenerator:
@@ -71,6 +87,7 @@ class MotionGenerator:
         betas: str | np.ndarray = "random",
         truncation: float = 1.0,
         batch: int = DEFAULT_BATCH,
+        gate: "QualityGate | None" = None,
     ) -> Iterator[Clip]:
         """`n` clips of each action, one after another. A clip starts at the origin, facing +X.
 
@@ -81,9 +98,11 @@ class MotionGenerator:
                     (shapes, 10) taken in turn
         truncation  scales the latent: below 1 nearer to the action's typical motion
         batch       clips computed at once; changes the last bits of a result at most
+        gate        scores the clips and draws those anew that it refuses; a clip that passes at once is the same
+                    without it
         Raises MotionganError for an unknown action or an impossible number.
         """
-        names = select_actions(action, self.actions, str(self.path))
+        names = select_actions(action, self.actions, model_name(self.path))
         for what, number in (("-n", n), ("frames", frames), ("batch", batch)):
             if number is not None and number < 1:
                 raise MotionganError(f"{what} is {number}, expected at least 1")
@@ -94,29 +113,33 @@ class MotionGenerator:
         if not 0 <= truncation <= _MAX_TRUNCATION:
             raise MotionganError(f"truncation is {truncation}, expected 0 to {_MAX_TRUNCATION:g}")
         _check_betas(betas)
-        return self._stream(names, n, seed, frames, betas, truncation, batch)
+        draw = partial(self._draw, seed=seed, frames=frames, betas=betas, truncation=truncation)
+        if gate is not None:
+            return gate.stream(draw, names, n, batch)
+        return draw((Draw(number, names[number // n]) for number in range(n * len(names))), batch)
 
-    def _stream(
+    def _draw(
         self,
-        names: Sequence[str],
-        n: int,
+        draws: Iterable[Draw],
+        batch: int,
+        *,
         seed: int,
         frames: int | None,
         betas: str | np.ndarray,
         truncation: float,
-        batch: int,
     ) -> Iterator[Clip]:
-        total = n * len(names)
+        """The clips of these draws, one after another."""
+        draws = iter(draws)
         batch = max(1, min(batch, _BATCH_FRAMES // (frames or self.window)))
-        for first in range(0, total, batch):
+        while wanted := list(islice(draws, batch)):
             # Always a full batch: matrix products of another size round differently, and clip i must not change
             # because fewer clips follow it.
-            numbers = range(first, first + batch)
-            actions = [self.actions.index(names[min(number, total - 1) // n]) for number in numbers]
-            seeds = [clip_seed(seed, number) for number in numbers]
+            filled = wanted + wanted[-1:] * (batch - len(wanted))
+            numbers, actions = [one.number for one in filled], [self.actions.index(one.action) for one in filled]
+            seeds = [clip_seed(seed, one.number, one.attempt) for one in filled]
             shapes = self._betas(betas, seeds, numbers)
             poses, trans = self._motion(seeds, actions, shapes, frames or self.window, truncation)
-            for row, number in enumerate(numbers[: total - first]):
+            for row, number in enumerate(numbers[: len(wanted)]):
                 length = frames or self.file.clip_frames[actions[row]]
                 yield Clip(
                     poses=poses[row, :length],
@@ -140,7 +163,7 @@ class MotionGenerator:
         settled = settle(decode(features, skeleton, self.frame_rate), skeleton, self.frame_rate)
         return settled.poses.cpu().numpy(), settled.trans.cpu().numpy()
 
-    def _betas(self, betas: str | np.ndarray, seeds: Sequence[int], numbers: range) -> Tensor:
+    def _betas(self, betas: str | np.ndarray, seeds: Sequence[int], numbers: Sequence[int]) -> Tensor:
         mean, factor = self.file.betas_mean.cpu(), self.file.betas_factor.cpu()
         if isinstance(betas, np.ndarray):
             table = torch.from_numpy(np.atleast_2d(betas).astype(np.float32))
@@ -165,9 +188,12 @@ class MotionGenerator:
         }
 
 
-def load_generator(path: str | Path, device: torch.device | str = "cpu") -> MotionGenerator:
-    """The model of a file, ready to generate. Raises MotionganError where the file is missing or damaged."""
-    return MotionGenerator(path, device)
+def load_generator(path: str | Path | None = None, device: torch.device | str = "cpu") -> MotionGenerator:
+    """The model of a file, ready to generate; without a path the one that comes along (docs/model_card.md).
+
+    Raises MotionganError where the file is missing or damaged.
+    """
+    return MotionGenerator(OWN_MODEL if path is None else path, device)
 
 
 def _check_betas(betas: str | np.ndarray) -> None:
@@ -183,14 +209,20 @@ def _check_betas(betas: str | np.ndarray) -> None:
         )
 
 
-def clip_seed(seed: int, number: int) -> int:
-    """The seed of clip `number` of a run: 62 well-mixed bits, even (the odd one beside it draws the betas)."""
-    state = SeedSequence([seed, number]).generate_state(1, np.uint64)[0]
+def clip_seed(seed: int, number: int, attempt: int = 0) -> int:
+    """The seed of clip `number` of a run: 62 well-mixed bits, even (the odd one beside it draws the betas).
+
+    attempt   how many draws of the clip were refused before: each has a seed of its own
+    """
+    state = SeedSequence([seed, number], spawn_key=(attempt,) if attempt else ()).generate_state(1, np.uint64)[0]
     return (int(state) >> 2) << 1
 
 
-def newest_model(runs: str | Path = "runs") -> Path:
-    """The model of the newest finished run in a folder. Raises MotionganError where there is none."""
+def find_model(runs: str | Path = "runs") -> Path:
+    """The model of the newest finished run in a folder; where there is no run, the one that comes along.
+
+    Raises MotionganError where no run is finished.
+    """
     models = sorted(Path(runs).glob(f"*/{MODEL_NAME}"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in models:
         try:
@@ -203,4 +235,9 @@ def newest_model(runs: str | Path = "runs") -> Path:
             f"{runs}: no finished run; give --checkpoint {models[0]} to use the newest unfinished one, or go on with"
             f" `motiongan train --resume --out {models[0].parent}`"
         )
-    raise MotionganError(f"{runs}: no trained model; run `motiongan train` first or give --checkpoint")
+    return OWN_MODEL
+
+
+def model_name(path: Path) -> str:
+    """What to call a model: its path, or whose it is."""
+    return f"motiongan's own model ({path.stem})" if path == OWN_MODEL else str(path)

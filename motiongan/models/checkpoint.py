@@ -83,7 +83,15 @@ def save_model(path: str | Path, file: ModelFile, generator_weights: Mapping[str
         "provenance": json.dumps(file.provenance),
     }
     data = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, metadata)
-    write_whole(Path(path), _with_sorted_header(data))
+    write_whole(Path(path), _joined(*_parted(data)))
+
+
+def amend_provenance(path: str | Path, changes: Mapping[str, Any]) -> None:
+    """Change entries of a model file's provenance; its tensors stay as they are, byte for byte."""
+    header, tensors = _parted(Path(path).read_bytes())
+    metadata = header["__metadata__"]
+    metadata["provenance"] = json.dumps(json.loads(metadata["provenance"]) | dict(changes))
+    write_whole(Path(path), _joined(header, tensors))
 
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> ModelFile:
@@ -158,15 +166,20 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     return metadata
 
 
-def _with_sorted_header(data: bytes) -> bytes:
+def _parted(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The header and the tensors of a safetensors file: 8 bytes length, JSON padded with spaces, tensors."""
+    length = int.from_bytes(data[:8], "little")
+    return json.loads(data[8 : 8 + length]), data[8 + length :]
+
+
+def _joined(header: Mapping[str, Any], tensors: bytes) -> bytes:
     """A safetensors file whose header is sorted: the library's own order of the metadata changes from call to call.
 
-    Equal models are then equal bytes, with one sha256. Layout: 8 bytes length, JSON padded with spaces, tensors.
+    Equal models are then equal bytes, with one sha256.
     """
-    length = int.from_bytes(data[:8], "little")
-    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + data[8 + length :]
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + tensors
 
 
 def file_hash(path: str | Path) -> str:

@@ -15,9 +15,8 @@ from motiongan.models.blocks import ModulatedBlock, TimeFeatures, activate, upsa
 class GeneratorConfig:
     """The network that makes motion."""
 
-    kind: Literal["conv", "gru", "mlp", "dcgan"] = (
-        "conv"  # mlp, dcgan: the tutorials' networks, no longer than a window
-    )
+    # mlp, dcgan: the tutorials' networks, no longer than a window; mixture: fitted, not trained (models/rivals.py)
+    kind: Literal["conv", "gru", "mlp", "dcgan", "mixture"] = "conv"
     latent: int = 64  # normal numbers per clip
     drive: int = 8  # normal numbers per step, the small changes within a clip
     width: int = 128  # channels
@@ -220,4 +219,4 @@ GENERATORS: dict[str, type[ConvGenerator | GRUGenerator | MLPGenerator | DCGANGe
 }
 
 # Kinds that make nothing longer than the window that they were trained on.
-FIXED_WINDOW = ("mlp", "dcgan")
+FIXED_WINDOW = ("mlp", "dcgan", "mixture")

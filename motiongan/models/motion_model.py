@@ -8,6 +8,7 @@ from motiongan.errors import MotionganError
 from motiongan.models.autoencoder import AutoencoderConfig, MotionAutoencoder
 from motiongan.models.blocks import masked, smooth, smoothing_kernel, upsample
 from motiongan.models.generator import FIXED_WINDOW, GENERATORS, GeneratorConfig, Noise
+from motiongan.models.rivals import MixtureGenerator
 from motiongan.motion.features import NUM_FEATURES, Normalisation
 
 # Without an autoencoder the generator works at half the frame rate, and its output is low-passed: a free 30 Hz
@@ -34,7 +35,8 @@ class MotionModel(nn.Module):
         self.stride = autoencoder.patch if self.autoencoder else FEATURE_STRIDE
         assert window % self.stride == 0, f"data.window must be a multiple of {self.stride} frames"
         channels = autoencoder.latent if self.autoencoder else NUM_FEATURES
-        self.generator = GENERATORS[generator.kind](generator, num_actions, channels, window // self.stride)
+        kinds = {**GENERATORS, "mixture": MixtureGenerator}
+        self.generator = kinds[generator.kind](generator, num_actions, channels, window // self.stride)
         self.register_buffer("feature_mean", torch.zeros(NUM_FEATURES))
         self.register_buffer("feature_std", torch.ones(NUM_FEATURES))
 

@@ -1,5 +1,6 @@
 """Clip: one labelled motion, the noun that every part of motiongan shares."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,6 +10,20 @@ from numpy import ndarray
 from motiongan.body.skeleton import NUM_JOINTS
 
 NUM_BETAS = 10
+
+# The scores that a quality gate gives a clip, and their units; docs/format.md tells what they mean.
+SCORE_UNITS: Mapping[str, str] = {
+    "recognized": "1",
+    "foot_skate": "m/s",
+    "penetration": "m",
+    "floating": "1",
+    "joint_range_violation": "rad",
+    "jerk": "m/s^3",
+    "flight_error": "m/s^2",
+    "training_distance": "m",
+    "attempts": "1",
+    "accepted": "1",
+}
 
 
 def _zero_betas() -> ndarray:
@@ -28,6 +43,7 @@ class Clip:
     subject      the person, by which splits are made
     source       where it comes from: file and time range, or the generator
     seed         generated clips only: the seed this clip depends on
+    quality      scores by name, in the units of `SCORE_UNITS`; what was not or cannot be measured is absent
     """
 
     poses: Float32[ndarray, "frames 24 3"]
@@ -39,6 +55,7 @@ class Clip:
     subject: str = ""
     source: str = ""
     seed: int | None = None
+    quality: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Convert the arrays to float32 and check their shapes. Raises ValueError where they do not fit."""
@@ -67,5 +84,5 @@ class Clip:
         return all(bool(np.isfinite(array).all()) for array in (self.poses, self.trans, self.betas))
 
     def crop(self, start: int, stop: int) -> "Clip":
-        """The frames start to stop (exclusive) as a clip of their own."""
-        return replace(self, poses=self.poses[start:stop], trans=self.trans[start:stop])
+        """The frames start to stop (exclusive) as a clip of their own, without the scores of the whole."""
+        return replace(self, poses=self.poses[start:stop], trans=self.trans[start:stop], quality={})

@@ -17,7 +17,7 @@ import numpy as np
 
 from motiongan.body.skeleton import JOINT_NAMES, NUM_JOINTS
 from motiongan.errors import MotionganError
-from motiongan.motion.clip import NUM_BETAS, Clip
+from motiongan.motion.clip import NUM_BETAS, SCORE_UNITS, Clip
 from motiongan.motion.output import OutputFile, signals_wait
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class MotionWriter:
 
     Use as a context manager. The file appears under its name only when the block ends without an error;
     otherwise nothing is left behind. Clips may carry any action; the vocabulary is collected (and can be
-    fixed in advance by `actions`).
+    fixed in advance by `actions`). Scores of clips become columns as they come; a clip without one has NaN there.
     provenance   further attributes: strings, numbers; generated files need those of GENERATED_PROVENANCE, as
                  `MotionGenerator.provenance` gives them
     Raises MotionganError where the target exists without `force` or its folder is missing, ValueError for a
@@ -108,11 +108,15 @@ class MotionWriter:
         return self
 
     def write(self, clip: Clip) -> None:
-        """Append one clip. Raises ValueError for another frame rate, or a generated clip without its seed."""
+        """Append one clip. Raises ValueError for another frame rate, a generated clip without its seed, or a score
+        whose name cannot be a column's."""
         if abs(clip.frame_rate - self.frame_rate) > 1e-6:
             raise ValueError(f"clip has {clip.frame_rate} Hz, the file {self.frame_rate} Hz: resample it first")
         if self._with_seed and clip.seed is None:
             raise ValueError("a generated clip needs its seed")
+        for name in clip.quality:
+            if not re.fullmatch(r"\w+", name):
+                raise ValueError(f"score {name!r}: expected a name of letters, digits and underscores")
         self._pending.append(clip)
         self._pending_frames += clip.num_frames
         self.num_clips += 1
@@ -121,6 +125,12 @@ class MotionWriter:
                 self._flush()
             assert self._output is not None
             self._output.check()
+
+    def note(self, name: str, value: str | int | float) -> None:
+        """Set an attribute that is known only now, inside the block: what came of the run."""
+        assert self._file is not None, "the writer is not open"
+        with signals_wait():
+            self._file.attrs[name] = value
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -191,8 +201,23 @@ class MotionWriter:
             _append(file[f"clips/{name}"], np.array([getattr(clip, name) for clip in clips], dtype=object))
         if self._with_seed:
             _append(file["clips/seed"], np.array([clip.seed for clip in clips]))
+        self._flush_scores(clips)
         self._num_frames += int(lengths.sum())
         self._pending, self._pending_frames = [], 0
+
+    def _flush_scores(self, clips: list[Clip]) -> None:
+        """Called when the other columns have these clips already; a score that turns up now has NaN before."""
+        file = self._file
+        assert file is not None
+        before = len(file["clips/length"]) - len(clips)
+        known = list(file["clips/quality"]) if "clips/quality" in file else []
+        for name in dict.fromkeys([*known, *(name for clip in clips for name in clip.quality)]):
+            if name not in known:
+                column = file.create_dataset(
+                    f"clips/quality/{name}", (before,), "f4", maxshape=(None,), chunks=(_CLIP_CHUNK,), fillvalue=np.nan
+                )
+                column.attrs["unit"] = SCORE_UNITS.get(name, "")
+            _append(file[f"clips/quality/{name}"], np.array([clip.quality.get(name, np.nan) for clip in clips]))
 
     def _action_index(self, action: str | None) -> int:
         return -1 if action is None else self._actions.setdefault(action, len(self._actions))
@@ -272,6 +297,7 @@ class MotionFile:
             subject=self.subjects[index],
             source=self.sources[index],
             seed=None if self.seeds is None else int(self.seeds[index]),
+            quality={name: float(row[index]) for name, row in self.quality.items() if not np.isnan(row[index])},
         )
 
     @property
@@ -339,6 +365,10 @@ class MotionFile:
         self.subjects: list[str] = list(clips["subject"].asstr()[:])
         self.sources: list[str] = list(clips["source"].asstr()[:])
         self.seeds: np.ndarray | None = clips["seed"][:].astype(np.int64) if "seed" in clips else None
+        scores = clips.get("quality", {})
+        # By name, NaN where a clip has no such score; and the units.
+        self.quality: dict[str, np.ndarray] = {name: column[:].astype(np.float32) for name, column in scores.items()}
+        self.quality_units = {name: str(_plain(column.attrs.get("unit", ""))) for name, column in scores.items()}
         self.actions: tuple[str, ...] = tuple(self._file["actions"].asstr()[:])
         num_clips, num_frames = len(self.starts), len(self._file["trans"])
         columns = (self.lengths, self.action_ids, self.betas, self.genders, self.subjects, self.sources)
@@ -346,6 +376,8 @@ class MotionFile:
             raise MotionganError(
                 f"{self.path}: /clips has columns of different lengths or betas not (clips, {NUM_BETAS})"
             )
+        if lost := [name for name, column in self.quality.items() if column.shape != (num_clips,)]:
+            raise MotionganError(f"{self.path}: /clips/quality/{lost[0]} has not one number for each clip")
         bad = (self.starts < 0) | (self.lengths < 0) | (self.starts + self.lengths > num_frames)
         if bad.any():
             raise MotionganError(

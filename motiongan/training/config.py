@@ -3,17 +3,19 @@
 import dataclasses
 import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from motiongan.config import load_config
 from motiongan.errors import did_you_mean
 from motiongan.losses.adversarial import ADVERSARIAL_LOSSES
 from motiongan.losses.kinematic import KinematicWeights
 from motiongan.models.augment import AugmentConfig
 from motiongan.models.autoencoder import AutoencoderConfig
 from motiongan.models.discriminator import DiscriminatorConfig
-from motiongan.models.generator import GeneratorConfig
+from motiongan.models.generator import GENERATORS, GeneratorConfig
 from motiongan.models.motion_model import FEATURE_STRIDE
 from motiongan.motion.windows import DataConfig
 
@@ -48,6 +50,7 @@ class TrainingConfig:
     checkpoint_every: int = 500  # steps between checkpoints
     keep_checkpoints: int = 2  # the newest ones stay
     snapshot_every: int = 2000  # GAN steps between contact sheets
+    assess_every: int = 500  # GAN steps between looks at what is generated: collapse, best checkpoint; 0 = never
     log_every: int = 50  # steps between lines of log.jsonl
     bf16: bool = True  # on CUDA: generator and autoencoder in bfloat16; discriminator and kinematics in float32
 
@@ -96,8 +99,13 @@ class TrainConfig:
             raise ValueError(f"discriminator.width is {self.discriminator.width}, expected an even number for gru")
 
     def _check_game(self) -> None:
-        """The loss is known, and so is a discriminator that it can be played with."""
+        """The loss is known, and so are networks that it can be played with."""
         name, kind = self.losses.adversarial, self.discriminator.kind
+        if self.generator.kind not in GENERATORS:
+            raise ValueError(
+                f"generator.kind is {self.generator.kind!r}, which is fitted, not trained; expected"
+                f" {', '.join(GENERATORS)}"
+            )
         if name not in ADVERSARIAL_LOSSES:
             hint = did_you_mean(name, ADVERSARIAL_LOSSES)
             raise ValueError(f"losses.adversarial is {name!r}, expected {', '.join(ADVERSARIAL_LOSSES)}{hint}")
@@ -110,6 +118,25 @@ class TrainConfig:
             raise ValueError(
                 f"discriminator.kind is {kind!r}, which is for losses.adversarial={balanced}, expected another"
             )
+
+
+def load_recipe(path: str | Path | None = None, overrides: Iterable[str] = ()) -> TrainConfig:
+    """The recipe of a YAML file changed by "key.sub=value" overrides, as `load_config` reads them.
+
+    `loss=wgan-gp` is short for `losses.adversarial=wgan-gp`; `loss=began` also for `discriminator.kind=reconstruction`,
+    the only one that it can be played with. Later overrides go before earlier ones.
+    """
+    spelt_out: list[str] = []
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not (key.strip() == "loss" and separator):
+            spelt_out.append(override)
+            continue
+        name = value.strip()
+        spelt_out.append(f"losses.adversarial={name}")
+        if name in ADVERSARIAL_LOSSES and ADVERSARIAL_LOSSES[name].balanced:
+            spelt_out.append("discriminator.kind=reconstruction")
+    return load_config(TrainConfig, path, spelt_out)
 
 
 def _reals(config: Any, prefix: str) -> Iterator[tuple[str, float]]:
@@ -164,6 +191,7 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "losses.gamma",
             "losses.unit_slope",
             "losses.balance_rate",
+            "training.assess_every",
             "losses.discriminator_updates",
             *(f"losses.kinematic.{each.name}" for each in dataclasses.fields(KinematicWeights)),
         ),

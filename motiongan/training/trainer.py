@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from functools import partial
 from typing import Any
 
@@ -241,7 +242,7 @@ class Trainer:
         losses, count = self.config.losses, self.config.losses.kinematic_clips
         share = self.gan_step_count / self.config.training.steps
         ramp = min(1.0, max(0.0, (share - losses.kinematic_from) / (losses.kinematic_full - losses.kinematic_from)))
-        if ramp == 0:
+        if ramp == 0 or not any(astuple(losses.kinematic)):
             return 0.0, {}
         features = self.model.features(sequence[:count], mask[:count] if self.two_stage else None)
         motion = decode(features, self.skeleton, self.frame_rate)

@@ -6,6 +6,7 @@ import pytest
 
 from motiongan.cli.main import main
 from motiongan.evaluation import evaluate as evaluation
+from motiongan.evaluation.controls import CONTROLS
 from motiongan.motion.store import write_clips
 
 PROVENANCE = {"checkpoint": "0" * 64, "seed": 0, "training_data": "", "config": "{}"}
@@ -32,23 +33,26 @@ def files(tmp_path, make_clip, monkeypatch):
 
 
 def test_two_runs_write_equal_reports_that_need_no_other_file(files, capsys):
-    assert main(["evaluate", "aug.h5", "--data", "data.h5", "--out", "one", "--controls"]) == 0
+    assert main(["evaluate", "aug.h5", "--data", "data.h5", "--out", "one"]) == 0
     shown = capsys.readouterr().out
-    assert re.search(r"^figure +aug +held-out real +control: noisy", shown)
+    assert re.search(r"^figure +aug +held-out real +training real$", shown, re.MULTILINE)
     assert "not measured, since no training clip has them: fly" in shown
-    assert len(list((files / "cache/motiongan/recognizers").glob("*.safetensors"))) == 7  # real, aug, five controls
+    assert len(list((files / "cache/motiongan/recognizers").glob("*.safetensors"))) == 2  # real, aug
     # Now the recognizers are found again.
-    assert main(["evaluate", "aug.h5", "--data", "data.h5", "--out", "two", "--controls"]) == 0
+    assert main(["evaluate", "aug.h5", "--data", "data.h5", "--out", "two"]) == 0
     for name in ("report.json", "report.html"):
         assert (files / "one" / name).read_bytes() == (files / "two" / name).read_bytes()
     facts = json.loads((files / "one/report.json").read_text())
     assert facts["protocol"]["held_out_subjects"] == ["ben"]
     assert facts["rows"]["aug"]["overall"]["windows"]["value"] == 8
-    assert facts["rows"]["control: copies"]["overall"]["nn_ratio"]["value"] == 0
     assert len(facts["sources"]["data"]["content_hash"]) == 64
     page = (files / "one/report.html").read_text()
-    assert page.count("data:image/png;base64,") == 4  # plot, generated, real, nearest pairs
-    assert page.count("src=") == 4
+    assert page.count("data:image/png;base64,") == 6  # plot, generated, real, nearest pairs; measures of two actions
+    assert page.count("src=") == 6
+    assert "<b>In short.</b>" in page
+    assert facts["athletics"]["aug"]["walk"]["speed"]["quartiles"][1] == pytest.approx(1.0, abs=0.1)
+    assert facts["rows"]["training real"]["overall"]["fid_held_out"]["value"] > 0
+    assert facts["rows"]["held-out real"]["overall"]["fid_held_out"]["value"] is None
     assert "href" not in page
 
 
@@ -61,6 +65,7 @@ def test_two_runs_write_equal_reports_that_need_no_other_file(files, capsys):
         (["aug.h5", "--held-out", "anna,ben,carl"], "none of the generated actions"),
         (["aug.h5", "aug.h5"], "given twice"),
         (["aug.h5", "--seed", "-1"], "--seed is -1"),
+        (["aug.h5", "--window", "3"], "--window is 3, expected 8 frames or more"),
         (["aug.h5", "--out", "data.h5"], "is a file; give a folder"),
         (["aug.h5", "--checkpoint", "none.safetensors"], "no such model file"),
         (["missing.h5"], "missing.h5: no such file"),
@@ -77,10 +82,14 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing(files, capsys, argument
 def test_a_report_is_replaced_by_force_only_and_the_option_names_the_held_out_before_the_file(files, capsys):
     (files / "report").mkdir()
     (files / "report/report.json").write_text("{}")
-    arguments = ["evaluate", "aug.h5", "old.h5", "--data", "data.h5", "--held-out", "carl,anna"]
+    arguments = ["evaluate", "aug.h5", "--data", "data.h5", "--held-out", "carl,anna"]
     assert main(arguments) == 2
     assert "--force" in capsys.readouterr().err
-    assert main([*arguments, "--force"]) == 0
+    assert main([*arguments, "--force", "--window", "26", "--controls"]) == 0
     facts = json.loads((files / "report/report.json").read_text())
     assert facts["protocol"]["held_out_subjects"] == ["carl", "anna"]
-    assert list(facts["rows"]) == ["aug", "old", "held-out real"]
+    assert facts["protocol"]["window_frames"] == 26
+    assert facts["rows"]["aug"]["overall"]["windows"]["value"] == 8  # 26 of 36 frames; what is left is too short
+    assert facts["rows"]["control: copies"]["overall"]["nn_ratio"]["value"] < 0.01
+    made = [f"control: {name}" for name in CONTROLS]
+    assert list(facts["rows"]) == ["aug", "held-out real", "training real", *made]

@@ -1,5 +1,6 @@
 """`motiongan generate`: the file it makes, what it says, and one line for each mistake with nothing half-written."""
 
+import json
 import resource
 import shutil
 import signal
@@ -13,6 +14,7 @@ import pytest
 
 from motiongan.cli.main import main
 from motiongan.models.checkpoint import file_hash
+from motiongan.motion.clip import SCORE_UNITS
 from motiongan.motion.store import MotionFile, read_clips
 
 
@@ -126,6 +128,19 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "device": (["--device", "gpu"], "--device gpu: expected cpu, cuda or cuda:N"),
     "device without data": (["--device", "meta"], "--device meta: expected cpu, cuda or cuda:N"),
     "apple device": (["--device", "mps"], "--device mps: expected cpu, cuda or cuda:N"),
+    "keep nothing": (["--keep", "0"], "--keep is 0.0, expected a share: more than 0, at most 1"),
+    "keep more": (["--keep", "80"], "--keep is 80.0, expected a share: more than 0, at most 1"),
+    "score": (["--max", "foot_skat=1"], "--max: unknown score `foot_skat`; did you mean `foot_skate`? known: recog"),
+    "bound": (["--max", "jerk=low"], "--max jerk=low: expected a number, such as jerk=0.5"),
+    "no bound": (["--max", "jerk"], "--max jerk: expected a number, such as jerk=0.5"),
+    "nan bound": (["--min", "jerk=nan"], "--min jerk=nan: expected a finite number"),
+    "novel alone": (["--novel"], "--novel compares with real clips: give them with --data FILE"),
+    "recognized alone": (
+        ["--min", "recognized=0.5"],
+        "--min recognized compares with real clips: give them with --data",
+    ),
+    "data alone": (["--data", "x.h5"], "--data goes with a quality gate: give --keep, --max, --min or --novel"),
+    "no data": (["--keep", "1", "--data", "none.h5"], "none.h5: no such file"),
     "no folder": (["--out", "none/out.h5"], "none/out.h5: its folder does not exist; make it first"),
     "a folder": (["--out", "."], ".: is a folder; give a file name"),
     "exists": (["--out", "there.h5"], "there.h5: exists already; give another name or --force to replace it"),
@@ -152,6 +167,69 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(kind, generate, ca
     assert {path: path.read_bytes() for path in Path().iterdir()} == before
 
 
+@pytest.fixture
+def quick_recognizer(monkeypatch, tmp_path_factory):
+    monkeypatch.setattr("motiongan.evaluation.clip_scores._RECOGNIZER_STEPS", 20)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def test_a_gate_stores_scores_bounds_and_the_acceptance_rate(generate, quick_recognizer, tiny_data_file, capsys):
+    assert generate("--action", "walk,squat", "-n", "40", "--keep", "0.6", "--data", str(tiny_data_file)) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("out.h5: 80 clips of walk, squat by ")
+    with MotionFile("out.h5") as file:
+        gate = json.loads(file.attributes["quality_gate"])
+        assert set(file.quality) <= set(SCORE_UNITS)
+        assert {"recognized", "foot_skate", "joint_range_violation", "jerk", "training_distance"} <= set(file.quality)
+        assert (file.quality["accepted"] == 1).all()
+        drawn = int(file.quality["attempts"].sum())
+        assert file.attributes["acceptance_rate"] == 80 / drawn
+        assert (
+            second
+            == f"quality gate: {80 / drawn:.1%} of {drawn} draws accepted ("
+            + ", ".join(f"{action} {40 / gate['actions'][action]['drawn']:.1%}" for action in ("walk", "squat"))
+            + ")"
+        )
+        for clip in file:
+            for name, bound in gate["actions"][clip.action]["most"].items():
+                assert clip.quality.get(name, 0) <= bound + 1e-6
+            for name, bound in gate["actions"][clip.action]["least"].items():
+                assert clip.quality.get(name, 1) >= bound - 1e-6
+    with MotionFile(tiny_data_file) as data:
+        assert gate["data"] == data.content_hash()
+
+
+def test_bounds_on_scores_need_no_data_and_the_best_is_kept_where_none_passes(generate, capsys):
+    assert generate("--action", "walk", "-n", "3", "--max", "jerk=1, foot_skate=9", out="out.h5") == 0
+    assert capsys.readouterr().out.splitlines()[1] == (
+        "quality gate: 0.0% of 48 draws accepted;"
+        " 3 clips passed in none of 16 draws: their best is kept, with accepted = 0"
+    )
+    assert generate("--action", "walk", "-n", "3", "--keep", "1", out="all.h5") == 0
+    kept, first = read_clips("out.h5"), read_clips("all.h5")
+    assert all(clip.quality["accepted"] == 0 for clip in kept)
+    assert np.mean([clip.quality["jerk"] for clip in kept]) < np.mean([clip.quality["jerk"] for clip in first])
+    assert "recognized" not in kept[0].quality
+
+
+def test_scoring_alone_changes_no_clip(generate):
+    assert generate("-n", "3", out="plain.h5") == 0
+    assert generate("-n", "3", "--keep", "1", out="scored.h5") == 0
+    for clip, same in zip(read_clips("plain.h5"), read_clips("scored.h5"), strict=True):
+        assert np.array_equal(clip.poses, same.poses)
+        assert same.quality["attempts"] == same.quality["accepted"] == 1
+        assert clip.quality == {}
+
+
+def test_novel_clips_are_as_far_from_the_training_clips_as_real_people_are(generate, quick_recognizer, tiny_data_file):
+    assert generate("--action", "squat", "-n", "6", "--novel", "--data", str(tiny_data_file)) == 0
+    with MotionFile("out.h5") as file:
+        limit = json.loads(file.attributes["quality_gate"])["actions"]["squat"]["least"]["training_distance"]
+        assert limit > 0.01
+        passed = file.quality["accepted"] == 1
+        assert ((file.quality["training_distance"] >= limit - 1e-6) == passed).all()
+
+
 def test_many_clips_show_progress_in_a_log_too_and_few_do_not(generate, capsys):
     assert generate("--action", "walk", "-n", "200", "--frames", "8") == 0
     assert "200/200" in capsys.readouterr().err
@@ -165,12 +243,14 @@ def test_force_replaces_an_existing_file(generate):
     assert [clip.action for clip in read_clips("out.h5")] == ["squat"]
 
 
-def test_a_missing_run_is_told_in_one_line(tmp_path, monkeypatch, capsys):
+def test_without_a_run_motiongans_own_model_generates_and_tells_what_it_knows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["generate", "--out", "out.h5"]) == 2
-    assert capsys.readouterr().err == (
-        "motiongan: error: runs: no trained model; run `motiongan train` first or give --checkpoint\n"
-    )
+    assert main(["generate", "--action", "run", "-n", "2", "--out", "out.h5"]) == 0
+    assert capsys.readouterr().out == "out.h5: 2 clips of run by motiongan's own model (cmu)\n"
+    assert main(["generate", "--action", "javelin", "--out", "other.h5"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("motiongan: error: motiongan's own model (cmu): unknown action `javelin`; known: ")
+    assert error.endswith("; others take a model of your own clips: `motiongan train --data FILE`\n")
 
 
 def test_a_full_disk_is_exit_status_1_in_one_line_and_leaves_nothing(tiny_model, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,6 +38,21 @@ def test_json_holds_the_same_facts(motion_file, capsys):
     assert facts["subjects"] == {"anna": 2, "ben": 2}
     assert facts["attributes"]["licence"] == "CC0-1.0"
     assert facts["problems"] == {"count": 0, "first": []}
+
+
+def test_scores_are_told_with_quantiles_and_units(tmp_path, clips, capsys):
+    path = tmp_path / "scored.h5"
+    jerks = (10.0, 20.0, 30.0)
+    scored = [replace(clip, quality={"recognized": 0.5, "jerk": jerk}) for clip, jerk in zip(clips, jerks)]
+    write_clips(path, [*scored, clips[3]], kind="sample")
+    assert main(["info", str(path)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["recognized", "3", "0.5", "0.5", "0.5"] in lines
+    assert ["jerk", "3", "11", "20", "29", "m/s^3"] in lines
+    assert main(["info", str(path), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)["quality"]
+    assert facts["jerk"] == {"unit": "m/s^3", "clips": 3, "low": 11.0, "median": 20.0, "high": 29.0}
+    assert list(facts) == ["recognized", "jerk"]
 
 
 def test_check_is_content_with_a_sound_file(motion_file, capsys):

@@ -22,6 +22,7 @@ TINY_SET = [part for override in TINY for part in ("--set", override)]
 def train(tiny_data_file, tmp_path, monkeypatch):
     """Runs `motiongan train` on the tests' data in an empty folder; returns the exit status."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("motiongan.cli.assessment._RECOGNIZER_STEPS", 5)
     return lambda *arguments: main(["train", "--data", str(tiny_data_file), *arguments])
 
 
@@ -37,7 +38,31 @@ def test_it_trains_and_names_the_model_and_the_next_command(train, capsys):
     ]
     assert load_model("runs/mine/model.safetensors").provenance["finished"]
     assert [path.name for path in Path("runs/mine/snapshots").iterdir()] == ["step_00000004.png"]
-    assert len(Path("runs/mine/log.jsonl").read_text().splitlines()) == 8
+    lines = [json.loads(line) for line in Path("runs/mine/log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6, 7, 8, 8]
+    assert lines[-1]["assessment/fid"] > 0  # measured at the end
+    assert {f"assessment/pose_diversity/{action}" for action in ("walk", "squat", "kick_left")} <= set(lines[-1])
+
+
+def test_it_keeps_the_best_checkpoint_by_the_held_out_people_and_says_which(train, monkeypatch, capsys):
+    monkeypatch.setattr("motiongan.cli.assessment._ENOUGH_HELD_OUT", 4)
+    assert train("--out", "run", "--device", "cpu", *TINY_SET, "--set", "training.assess_every=1") == 0
+    made = load_model("run/model.safetensors").provenance
+    lines = [json.loads(line) for line in Path("run/log.jsonl").read_text().splitlines()]
+    scores = {line["gan_step"]: line["assessment/score"] for line in lines if "assessment/score" in line}
+    assert list(scores) == [1, 2, 3, 4]
+    chosen = made["kept"]["step"]
+    assert chosen in (2, 3, 4)  # of the last three fifths
+    assert scores[chosen] <= min(scores[step] for step in (2, 3, 4)) + 0.02
+    assert (made["finished"], made["steps"], made["kept"]["score"]) == (True, chosen, scores[chosen])
+    assert f"run/model.safetensors: of GAN step {chosen} of 4, the best by held-out" in capsys.readouterr().err
+
+
+def test_a_loss_is_picked_by_its_name_alone(train, capsys):
+    assert train("--set", "loss=wgan-gp", "--dry-run") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["losses"]["adversarial"] == "wgan-gp"
+    assert train("--config", "baselines/wgan-gp", "--dry-run") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["losses"]["adversarial"] == "wgan-gp"
 
 
 def test_a_dry_run_prints_the_resolved_recipe_and_makes_nothing(train, capsys):
@@ -65,7 +90,7 @@ def test_resume_takes_the_newest_run_and_its_own_recipe(train, tiny_run, monkeyp
     assert train("--resume") == 0
     assert capsys.readouterr().out.splitlines()[-2] == "finished: runs/old/model.safetensors"
     steps = [json.loads(line)["step"] for line in Path("runs/old/log.jsonl").read_text().splitlines()]
-    assert steps == list(range(1, 9))
+    assert steps == [*range(1, 9), 8]  # and the assessment at the end
     assert Path("runs/old/model.safetensors").read_bytes() == (tiny_run / "model.safetensors").read_bytes()
 
 
@@ -84,6 +109,7 @@ def test_resuming_with_other_data_is_refused(train, tiny_run, clips, capsys):
         (["--config", "nope"], "nope: no such configuration; give a YAML file or one of conv, demo, gru"),
         (["--config", "bad.yaml"], "bad.yaml:2: unknown option `training.stepz`; did you mean `training.steps`?"),
         (["--set", "training.stepz=3"], "unknown option `training.stepz`; did you mean `training.steps`?"),
+        (["--set", "loss=wgan_gp"], "`losses.adversarial` is 'wgan_gp', expected relativistic, minimax"),
         (["--set", "data.window=62"], "`data.window` is 62, expected a multiple of 4"),
         (["--set", "data.actions=[sqat]"], "unknown action `sqat`; did you mean `squat`?"),
         (["--set", "data.held_out=[zoe]"], "data.held_out: unknown subject `zoe`; known: person0"),

@@ -170,4 +170,4 @@ def test_the_tables_show_each_figure_in_its_unit_and_a_dash_where_there_is_none(
     assert "| FID | 2.35 | - |" in overall or "| FID | 2.34 | - |" in overall
     rows = action_table(results).splitlines()
     assert len(rows) == 3
-    assert rows[2].startswith("| wave | made | - | 50.0% | - |")
+    assert rows[2].startswith("| wave | made | - | - | 50.0% | - |")

@@ -15,7 +15,7 @@ from motiongan.body.kinematics import forward_kinematics
 from motiongan.body.skeleton import JOINT_NAMES
 from motiongan.body.smpl import load_body
 from motiongan.errors import MotionganError
-from motiongan.generation.generate import MotionGenerator, clip_seed, load_generator, newest_model
+from motiongan.generation.generate import OWN_MODEL, MotionGenerator, clip_seed, find_model, load_generator
 from motiongan.models.checkpoint import file_hash, load_model, save_model
 from motiongan.motion.clip import Clip
 
@@ -221,18 +221,28 @@ def test_the_newest_finished_run_is_taken(tmp_path, tiny_run):
     for age, name in enumerate(("c", "a", "b")):
         model = shutil.copytree(tiny_run, tmp_path / name) / "model.safetensors"
         os.utime(model, (now - 100 * age, now - 100 * age))
-    assert newest_model(tmp_path) == tmp_path / "c" / "model.safetensors"
+    assert find_model(tmp_path) == tmp_path / "c" / "model.safetensors"
     # An unfinished newest and a damaged second newest are passed over.
     newest = load_model(tmp_path / "c" / "model.safetensors")
     tiny = dataclasses.replace(newest, provenance={**newest.provenance, "finished": False})
     save_model(tmp_path / "c" / "model.safetensors", tiny, newest.model.generator.state_dict())
     (tmp_path / "a" / "model.safetensors").write_bytes(b"damaged")
-    assert newest_model(tmp_path) == tmp_path / "b" / "model.safetensors"
+    assert find_model(tmp_path) == tmp_path / "b" / "model.safetensors"
     shutil.rmtree(tmp_path / "b")
     with pytest.raises(
         MotionganError, match=r"no finished run; give --checkpoint .*/[ca]/model\.safetensors"
     ) as caught:
-        newest_model(tmp_path)
+        find_model(tmp_path)
     assert "motiongan train --resume --out" in str(caught.value)
-    with pytest.raises(MotionganError, match="no trained model; run `motiongan train` first or give --checkpoint"):
-        newest_model(tmp_path / "nowhere")
+    assert find_model(tmp_path / "nowhere") == OWN_MODEL
+
+
+def test_the_model_that_comes_along_generates_what_it_says_it_can():
+    generator = load_generator()
+    assert {"run", "walk", "jump", "kick"} <= set(generator.actions)
+    assert generator.path.stat().st_size < 10_000_000
+    assert "CMU" in generator.licence
+    assert not any(subject.startswith("hdm") for subject in generator.file.provenance["subjects"])
+    clips = generator.generate("run", n=4)
+    speeds = [np.linalg.norm(clip.trans[-1, :2] - clip.trans[0, :2]) / clip.duration for clip in clips]
+    assert max(speeds) > 2.0  # m/s

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from motiongan.body.kinematics import BoneShape
 from motiongan.errors import MotionganError
 from motiongan.models.autoencoder import AutoencoderConfig
-from motiongan.models.checkpoint import ModelFile, file_hash, load_model, save_model
+from motiongan.models.checkpoint import ModelFile, amend_provenance, file_hash, load_model, save_model
 from motiongan.models.generator import GeneratorConfig, draw_noise
 from motiongan.models.motion_model import MotionModel
 
@@ -47,6 +47,20 @@ def saved(tmp_path) -> Path:
     file = make_file(autoencoder_steps=1)
     save_model(tmp_path / "model.safetensors", file, file.model.generator.state_dict())
     return tmp_path / "model.safetensors"
+
+
+def test_amended_provenance_changes_only_what_is_named_and_no_tensor(saved):
+    before, weights = load_model(saved), load_file(saved)
+    amend_provenance(saved, {"steps": 3, "kept": {"of": 7}})
+    after = load_model(saved)
+    assert after.provenance == {**before.provenance, "steps": 3, "kept": {"of": 7}}
+    assert (after.actions, after.config, after.frame_rate) == (before.actions, before.config, before.frame_rate)
+    same = load_file(saved)
+    assert list(same) == list(weights)
+    assert all(torch.equal(value, weights[name]) for name, value in same.items())
+    changed = saved.read_bytes()
+    amend_provenance(saved, {})
+    assert saved.read_bytes() == changed
 
 
 @pytest.mark.parametrize("autoencoder_steps", [0, 1])

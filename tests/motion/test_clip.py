@@ -1,6 +1,7 @@
 """The noun: what a clip accepts, and what it says of itself."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import jaxtyping
 import numpy as np
@@ -57,3 +58,7 @@ def test_a_crop_keeps_its_frames_and_its_labels(make_clip):
     assert np.array_equal(part.poses, clip.poses[5:12])
     assert np.array_equal(part.trans, clip.trans[5:12])
     assert (part.action, part.subject, part.frame_rate) == ("squat", "s3", 30.0)
+
+
+def test_a_crop_has_not_the_scores_of_the_whole(make_clip):
+    assert replace(make_clip(0), quality={"jerk": 1.0}).crop(0, 5).quality == {}

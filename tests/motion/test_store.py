@@ -99,6 +99,70 @@ def test_captured_clips_have_no_seed_column(motion_file):
     assert read_clips(motion_file)[0].seed is None
 
 
+def scored(clip: Clip, **quality: float) -> Clip:
+    return dataclasses.replace(clip, quality=quality)
+
+
+def test_scores_survive_the_file_with_their_units(tmp_path, make_clip):
+    clips = [
+        scored(make_clip(0), foot_skate=0.25, recognized=0.5),
+        make_clip(1),
+        scored(make_clip(2), foot_skate=0.125, jerk=float("nan"), of_mine=3.0),
+    ]
+    write_clips(tmp_path / "motion.h5", clips, kind="sample")
+    read = [clip.quality for clip in read_clips(tmp_path / "motion.h5")]
+    assert read == [{"foot_skate": 0.25, "recognized": 0.5}, {}, {"foot_skate": 0.125, "of_mine": 3.0}]
+    with h5py.File(tmp_path / "motion.h5") as file:
+        scores = file["clips/quality"]
+        assert {name: (scores[name].dtype.str, scores[name].attrs["unit"]) for name in scores} == {
+            "foot_skate": ("<f4", "m/s"),
+            "recognized": ("<f4", "1"),
+            "jerk": ("<f4", "m/s^3"),
+            "of_mine": ("<f4", ""),
+        }
+        assert np.array_equal(scores["foot_skate"][:], np.float32([0.25, np.nan, 0.125]), equal_nan=True)
+        assert file.attrs["version"] == 1
+
+
+def test_a_score_that_turns_up_late_is_unknown_for_the_clips_before(tmp_path, make_clip, monkeypatch):
+    monkeypatch.setattr("motiongan.motion.store._FLUSH_FRAMES", 50)
+    clips = [
+        scored(make_clip(0, num_frames=30), **({"jerk": float(number)} if number % 7 == 5 else {}))
+        for number in range(20)
+    ]
+    write_clips(tmp_path / "motion.h5", clips, kind="sample")
+    read = [clip.quality for clip in read_clips(tmp_path / "motion.h5")]
+    assert read == [{"jerk": number} if number % 7 == 5 else {} for number in range(20)]
+
+
+def test_clips_without_scores_make_a_file_without_the_group(motion_file):
+    with h5py.File(motion_file) as file:
+        assert "quality" not in file["clips"]
+    with MotionFile(motion_file) as file:
+        assert (file.quality, file.quality_units, file[0].quality) == ({}, {}, {})
+
+
+def test_scores_are_no_part_of_the_motion(tmp_path, clips):
+    write_clips(tmp_path / "plain.h5", clips, kind="sample")
+    write_clips(tmp_path / "scored.h5", [scored(clip, jerk=1.0) for clip in clips], kind="sample")
+    with MotionFile(tmp_path / "plain.h5") as plain, MotionFile(tmp_path / "scored.h5") as other:
+        assert plain.content_hash() == other.content_hash()
+
+
+def test_a_score_whose_name_is_a_path_is_refused(tmp_path, make_clip):
+    with pytest.raises(ValueError, match=r"score 'a/b': expected a name of letters, digits and underscores"):
+        write_clips(tmp_path / "motion.h5", [scored(make_clip(0), **{"a/b": 1.0})], kind="sample")
+    assert entries(tmp_path) == []
+
+
+def test_what_came_of_a_run_is_noted_at_its_end(tmp_path, make_clip):
+    with MotionWriter(tmp_path / "motion.h5", frame_rate=30.0, kind="sample") as writer:
+        writer.write(make_clip(0))
+        writer.note("acceptance_rate", 0.75)
+    with MotionFile(tmp_path / "motion.h5") as file:
+        assert file.attributes["acceptance_rate"] == 0.75
+
+
 def test_many_clips_stream_through_a_small_buffer(tmp_path, make_clip, monkeypatch):
     monkeypatch.setattr("motiongan.motion.store._FLUSH_FRAMES", 50)
     clips = [make_clip(seed, num_frames=10 + seed) for seed in range(20)]
@@ -356,6 +420,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "fewer poses": (replace("poses", np.zeros((170, 24, 3), "f4")), "/poses has shape (170, 24, 3), expected"),
     "scalar trans": (replace("trans", np.float32(1)), "damaged motion file"),
+    "short scores": (
+        edit(lambda file: file.__setitem__("clips/quality/jerk", np.zeros(3, "f4"))),
+        "/clips/quality/jerk has not one number for each clip",
+    ),
+    "scores of text": (
+        edit(lambda file: file.__setitem__("clips/quality/jerk", np.array([b"a"] * 4))),
+        "damaged motion file (could not convert string to float",
+    ),
+    "scores a column": (edit(lambda file: file.__setitem__("clips/quality", np.zeros(4))), "damaged motion file"),
     "short column": (replace("clips/subject", np.array(["a"], "S")), "/clips has columns of different lengths"),
     "16 betas": (replace("clips/betas", np.zeros((4, 16), "f4")), "betas not (clips, 10)"),
     "clip outside": (replace("clips/length", np.array([30, 40, 50, 61])), "clip 3 points outside the 180 frames"),

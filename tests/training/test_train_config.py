@@ -1,13 +1,17 @@
 """The recipe: a number that cannot work is refused in one line that names its option, before anything is made."""
 
+import dataclasses
 import math
 import operator
 
 import pytest
 
-from motiongan.config import load_config
+from motiongan.config import load_config, shipped
 from motiongan.errors import MotionganError
-from motiongan.training.config import TrainConfig
+from motiongan.losses.adversarial import ADVERSARIAL_LOSSES
+from motiongan.training.config import TrainConfig, load_recipe
+
+BASELINES = sorted(shipped("configs/baselines").glob("*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -31,6 +35,7 @@ from motiongan.training.config import TrainConfig
         ("losses.diversity_ratio=0", "is 0.0, expected more than 0, at most 1"),
         ("losses.balance_rate=-0.1", "is -0.1, expected 0 or more"),
         ("losses.discriminator_updates=-1", "is -1, expected 0 or more"),
+        ("training.assess_every=-1", "is -1, expected 0 or more"),
         ("losses.kinematic.jerk=1", "did you mean"),
         ("losses.kinematic.smoothness=-0.1", "is -0.1, expected 0 or more"),
         ("losses.kinematic_from=0.4", "is 0.4, expected less than losses.kinematic_full, 0.4"),
@@ -83,3 +88,52 @@ def test_every_number_of_the_recipe_is_a_finite_one():
     found = dict(_reals(TrainConfig(), ""))
     assert {"losses.kinematic.flight", "data.speeds", "autoencoder.kl"} <= set(found)
     assert all(map(math.isfinite, found.values()))
+
+
+# -- the loss by its short name, and the field's baselines -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(ADVERSARIAL_LOSSES))
+def test_a_loss_is_picked_by_its_name_alone(name):
+    config = load_recipe(None, [f"loss={name}"])
+    assert config.losses.adversarial == name
+    assert config.discriminator.kind == ("reconstruction" if name == "began" else "conv")
+    assert (
+        dataclasses.replace(
+            config,
+            losses=dataclasses.replace(config.losses, adversarial="relativistic"),
+            discriminator=TrainConfig().discriminator,
+        )
+        == TrainConfig()
+    )  # and nothing else changes
+
+
+def test_what_comes_after_the_loss_goes_before_it():
+    config = load_recipe(None, ["loss=began", "loss=hinge", "discriminator.kind=gru"])
+    assert (config.losses.adversarial, config.discriminator.kind) == ("hinge", "gru")
+
+
+def test_a_misspelt_loss_is_answered_with_the_nearest():
+    with pytest.raises(MotionganError, match="did you mean `wgan-gp`"):
+        load_recipe(None, ["loss=wgan_gp"])
+
+
+def test_a_generator_that_is_fitted_cannot_be_trained():
+    with pytest.raises(MotionganError, match="is 'mixture', which is fitted, not trained; expected conv, gru, mlp"):
+        load_recipe(None, ["generator.kind=mixture"])
+
+
+@pytest.mark.parametrize("path", BASELINES, ids=[path.stem for path in BASELINES])
+def test_a_baseline_is_a_recipe_that_says_which_loss_it_plays_and_where_it_is_from(path):
+    config = load_recipe(f"baselines/{path.stem}")
+    assert "arXiv" in path.read_text()
+    if config.autoencoder.steps:  # then nothing but the game differs from the default recipe
+        assert (path.stem, config.generator) == (config.losses.adversarial, TrainConfig().generator)
+    else:
+        assert not any(dataclasses.astuple(config.losses.kinematic))
+        assert config.generator.kind == config.discriminator.kind == path.stem.partition("-")[0]
+
+
+def test_the_baselines_play_every_game_of_the_field():
+    played = {load_recipe(path).losses.adversarial for path in BASELINES}
+    assert played == set(ADVERSARIAL_LOSSES) - {"relativistic"}  # our own

@@ -1,0 +1,282 @@
+"""The figures of one action of one set of clips, with their draws, and how actions add up to overall figures."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from motiongan.body.skeleton import NUM_MOVING_JOINTS
+from motiongan.evaluation import metrics, plausibility, two_sample
+from motiongan.evaluation.athletics import Distance
+from motiongan.evaluation.bootstrap import Resampling, Sample, interval, resample
+from motiongan.evaluation.figures import Estimate
+from motiongan.evaluation.metrics import Tally
+from motiongan.evaluation.nearness import NearCopies, Nearest
+from motiongan.evaluation.pairs import ClipWeights, FeatureSet
+from motiongan.evaluation.phases import Phases
+from motiongan.evaluation.spectrum import spectrum_distance, velocity_power
+from motiongan.evaluation.windows import PosedWindows
+from motiongan.losses.kinematic import jerk
+
+# Overall these are shares of all windows, and no mean over the actions: a near-copy is defined over all actions.
+POOLED = ("copy_share",)
+_DEAR_DRAWS = 200  # of figures that look at every frame
+_EVERY = 4  # frames that these look at
+
+
+@dataclass(frozen=True, eq=False)
+class WindowSet:
+    """Windows and their recognizer features."""
+
+    windows: PosedWindows
+    features: FeatureSet
+
+    def __getitem__(self, rows: Tensor) -> "WindowSet":
+        return WindowSet(self.windows[rows], self.features[rows])
+
+    def has(self, action_id: int) -> bool:
+        return bool((self.windows.action_ids == action_id).any())
+
+    def of(self, action_ids: Tensor) -> "WindowSet":
+        """The windows of some actions."""
+        return self[torch.isin(self.windows.action_ids, action_ids).nonzero()[:, 0]]
+
+
+class ActionFigures:
+    """The figures of one action; clips are drawn anew once, for all figures that are taken from the same clips.
+
+    draws   of each figure that has them, by name; of `POOLED` figures the pairs (sum, count) too
+    """
+
+    def __init__(self, action_id: int, seed: int, *, intervals: bool) -> None:
+        self.action_id = action_id
+        self.estimates: dict[str, Estimate] = {}
+        self.draws: dict[str, Float[Tensor, "draws"]] = {}
+        self.pooled: dict[str, tuple[Tally, Tensor, Tensor]] = {}
+        self._seed = 1000 * seed + action_id
+        self._intervals = intervals
+        self._known: dict[tuple[int, ...], Resampling] = {}
+
+    def add_samples(self, samples: Mapping[str, Sample]) -> None:
+        """Figures that are means of tallies."""
+        for name, sample in samples.items():
+            rows = (sample.action_ids == self.action_id).nonzero()[:, 0]
+            part, clip_ids = sample.tally[rows], sample.clip_ids[rows]
+            self.estimates[name] = Estimate(part.mean)
+            if self._intervals and len(rows):
+                drawn = self._resampling(clip_ids)
+                self._set(name, part.mean, drawn.means(part), len(clip_ids[part.count > 0].unique()))
+                if name in POOLED:
+                    self.pooled[name] = part, drawn.weights @ part.total, drawn.weights @ part.count
+            elif name in POOLED:
+                self.pooled[name] = part, torch.empty(0), torch.empty(0)
+
+    def add_nearness(self, near: Nearest, copies: NearCopies | None) -> None:
+        """Median distance to the training motion, and over that of held-out clips of the action."""
+        rows = near.action_ids == self.action_id
+        rows &= ~near.distances.isinf()
+        distances, clip_ids = near.distances[rows], near.clip_ids[rows]
+        median = distances.median().item() if len(distances) else math.nan
+        real = math.nan if copies is None else copies.medians[self.action_id].item()
+        drawn = self._resampling(clip_ids).medians(distances) if self._intervals and len(distances) else None
+        clips = len(clip_ids.unique())
+        self._set("nn_mm", median, drawn, clips)
+        self._set("nn_ratio", median / real, None if drawn is None else drawn / real, clips)
+
+    def add_variety(self, clips: WindowSet, train: WindowSet) -> None:
+        """Numbers of clips and windows, and what is a ratio to the training clips' own: pose diversity and jerk."""
+        windows = clips.windows[(clips.windows.action_ids == self.action_id).nonzero()[:, 0]]
+        real = train.windows[(train.windows.action_ids == self.action_id).nonzero()[:, 0]]
+        count = len(windows.clip_ids.unique())
+        self.estimates |= {"clips": Estimate(float(count)), "windows": Estimate(float(len(windows)))}
+        drawn = self._resampling(windows.clip_ids).first(_DEAR_DRAWS) if self._intervals else None
+        for name, value, reference, draw, within in (
+            ("pose_diversity", _deviation(windows), _deviation(real), _drawn_deviation, (0.0, math.inf)),
+            ("jerk_ratio", _jerk(windows), _jerk(real), _drawn_jerk, None),
+        ):
+            ratio = value / reference if reference > 0 else math.nan
+            self._set(name, ratio, None if drawn is None else draw(windows, drawn) * ratio, count, within=within)
+
+    def add_spectrum(self, clips: WindowSet, reference: WindowSet) -> None:
+        """Spectrum distance of joint velocities to the reference."""
+        power, clip_ids = self._power(clips)
+        real = self._power(reference)[0]
+        if not len(power) or not len(real):
+            self._set("spectrum", math.nan, None, 0)
+            return
+        value = spectrum_distance(power.mean(0), real.mean(0)).item()
+        drawn = None
+        if self._intervals:
+            resampled = self._resampling(clip_ids)
+            drawn = spectrum_distance(resampled.sums(power), real.mean(0).double())
+        self._set("spectrum", value, drawn, len(clip_ids.unique()), within=(0.0, math.inf))
+
+    def add_phases(self, clips: WindowSet, phases: Phases | None) -> None:
+        """Share of the real phases that the clips visit."""
+        rows = (clips.windows.action_ids == self.action_id).nonzero()[:, 0]
+        if phases is None or not len(rows):
+            self._set("phase_coverage", math.nan, None, 0)
+            return
+        windows = clips.windows[rows]
+        visits = phases.visits(windows)
+        drawn = phases.coverage(self._resampling(windows.clip_ids).sums(visits)) if self._intervals else None
+        value = phases.coverage(visits.sum(0)).item()
+        self._set("phase_coverage", value, drawn, len(windows.clip_ids.unique()), within=(0.0, 1.0))
+
+    def add_athletics(self, distances: Mapping[str, Distance]) -> None:
+        """The measures of athletes in one number: mean distance to real, in standard deviations of the real."""
+        scaled = [one.scaled for one in distances.values() if one.scaled is not None]
+        if scaled:
+            mean = torch.stack(scaled).mean(0)
+            clips = max(one.to_train.clips for one in distances.values())
+            self._set("athletics", mean[0].item(), mean[1:], clips)
+
+    def add_draws(self, name: str, values: Float[Tensor, "rows"], clips: int) -> None:
+        """A figure as its value and its draws in one tensor."""
+        self._set(name, values[0].item(), values[1:] if self._intervals else None, clips)
+
+    def _set(
+        self,
+        name: str,
+        value: float,
+        drawn: Tensor | None,
+        clips: int,
+        *,
+        within: tuple[float, float] | None = None,
+    ) -> None:
+        """Keep a figure, with an interval where there are draws.
+
+        within   the bounds of a figure that repeated clips raise or lower (a distance, a variety): the mean excess of
+                 the draws over the figure is taken off them
+        """
+        if drawn is None or not len(drawn):
+            self.estimates[name] = Estimate(value)
+            return
+        bias = math.nan
+        if within is not None:
+            bias = drawn.nanmean().item() - value
+            drawn = (drawn - bias).clamp(*within)
+        self.draws[name] = drawn
+        self.estimates[name] = Estimate(value, *interval(drawn), clips, bias)
+
+    def _power(self, clips: WindowSet) -> tuple[Tensor, Tensor]:
+        windows = clips.windows[(clips.windows.action_ids == self.action_id).nonzero()[:, 0]]
+        if not len(windows):
+            return torch.empty(0), torch.empty(0, dtype=torch.long)
+        power = velocity_power(windows)
+        there = power.flatten(1).sum(1) > 0
+        return power[there], windows.clip_ids[there]
+
+    def _resampling(self, clip_ids: Tensor) -> Resampling:
+        """One for all figures of the action that come from the same clips; actions are drawn independently."""
+        key = tuple(clip_ids.tolist())
+        if key not in self._known:
+            self._known[key] = resample(clip_ids, generator=torch.Generator().manual_seed(self._seed))
+        return self._known[key]
+
+
+def overall_figures(actions: Sequence[ActionFigures]) -> dict[str, Estimate]:
+    """Of every figure the mean over the actions, and of its draws; sums of counts; `POOLED` ones over all windows."""
+    overall: dict[str, Estimate] = {}
+    for name in dict.fromkeys(name for action in actions for name in action.estimates):
+        known = [action.estimates[name] for action in actions if name in action.estimates]
+        values = [estimate.value for estimate in known if not math.isnan(estimate.value)]
+        low, high, clips = math.nan, math.nan, 0
+        drawn = [action.draws[name] for action in actions if name in action.draws]
+        if drawn:
+            low, high = interval(torch.stack(drawn).nanmean(0))
+            clips = sum(estimate.clips for estimate in known)
+        value = sum(values) / len(values) if values else math.nan
+        if name in ("clips", "windows"):
+            value = sum(values)
+        if name in POOLED:
+            pooled = [action.pooled[name] for action in actions if name in action.pooled]
+            total, count = (sum(getattr(part, of).sum().item() for part, _, _ in pooled) for of in ("total", "count"))
+            value = total / count if count else math.nan
+            if drawn:
+                sums, counts = (torch.stack(parts).sum(0) for parts in list(zip(*pooled))[1:])
+                low, high = interval(sums / counts)
+        overall[name] = Estimate(value, low, high, clips)
+    return overall
+
+
+def physics(windows: PosedWindows) -> dict[str, Sample]:
+    """Tallies of the body on the ground, by figure."""
+    mask, rate = windows.mask, windows.frame_rate
+    depth = metrics.penetration_tally(windows.soles, mask)
+    tallies = {
+        **metrics.foot_skate_tallies(windows.soles, mask, rate),
+        "skating_ratio": plausibility.skating_ratio(windows.joints, mask, rate),
+        "penetration_mm": Tally(1000 * depth.total, depth.count),
+        "floating_mm": plausibility.floating(windows.mass_centre, windows.clearance, mask, rate),
+        **metrics.flight(windows.mass_centre, windows.clearance, mask, rate),
+        "fall": plausibility.fall(windows.mass_centre, windows.clearance, mask, rate),
+        **metrics.joint_range(windows.violation, mask),
+        "bone_drift_mm": plausibility.bone_drift(windows.joints, windows.bone_lengths, mask),
+        "asymmetry": plausibility.asymmetry(windows.limb_angles, mask),
+    }
+    return {name: Sample(value, windows.action_ids, windows.clip_ids) for name, value in tallies.items()}
+
+
+def add_separability(
+    by_action: Mapping[int, ActionFigures], clips: WindowSet, reference: WindowSet, *, seed: int
+) -> None:
+    """How well a classifier tells these clips from the reference, action by action; draws of both sets' clips."""
+    first, second = reference.windows, clips.windows
+    scores, others, folds, other_folds = two_sample.out_of_fold_scores(first, second, seed=seed)
+    for action_id, figures in by_action.items():
+        mine = ((second.action_ids == action_id) & ~others.isnan()).nonzero()[:, 0]
+        real = ((first.action_ids == action_id) & ~scores.isnan()).nonzero()[:, 0]
+        if not len(mine) or not len(real):
+            continue
+        weights = []
+        for number, ids in enumerate((first.clip_ids[real], second.clip_ids[mine])):
+            random = torch.Generator().manual_seed(1000 * seed + 2 * action_id + number)
+            drawn = resample(ids, generator=random, draws=300).weights
+            weights.append(torch.cat([torch.ones(1, len(ids), dtype=drawn.dtype), drawn]))
+        area = two_sample.separability(scores[real], others[mine], folds[real], other_folds[mine], *weights)
+        figures.add_draws("separability", area, len(second.clip_ids[mine].unique()))
+
+
+def estimate(values: Float[Tensor, "rows"], clips: ClipWeights) -> Estimate:
+    """A figure as its value and its draws in one tensor, over all the clips."""
+    if len(values) < 2:
+        return Estimate(values[0].item())
+    return Estimate(values[0].item(), *interval(values[1:]), len(clips.sizes))
+
+
+def _deviation(windows: PosedWindows) -> float:
+    return metrics.pose_deviation(windows.root_free_joints(), windows.mask) if len(windows) else math.nan
+
+
+def _drawn_deviation(windows: PosedWindows, drawn: Resampling) -> Tensor:
+    """Pose deviation in every draw over that of the windows themselves, both at every fourth frame."""
+    seen = windows.mask[:, ::_EVERY].double()
+    joints = windows.root_free_joints()[:, ::_EVERY].flatten(2).double() * seen[..., None]
+    plain = Resampling(torch.ones(1, len(windows), dtype=torch.float64), drawn.clips)
+
+    def variances(weights: Resampling) -> Tensor:
+        count = weights.sums(seen)
+        mean = weights.sums(joints) / count.clamp(min=1)[..., None]
+        squares = weights.sums(joints.square().sum(-1)) - count * mean.square().sum(-1)
+        return squares.clamp(min=0).sum(1) / (count - 1).clamp(min=0).sum(1)
+
+    return (variances(drawn) / variances(plain)).sqrt()
+
+
+def _jerk(windows: PosedWindows) -> float:
+    moving = windows.joints[:, :, :NUM_MOVING_JOINTS]
+    return metrics.median_jerk(jerk(moving, windows.frame_rate), windows.mask) if len(windows) else math.nan
+
+
+def _drawn_jerk(windows: PosedWindows, drawn: Resampling) -> Tensor:
+    """Median jerk in every draw over that of the windows themselves, both at every fourth step."""
+    values = jerk(windows.joints[:, :, :NUM_MOVING_JOINTS], windows.frame_rate).mean(-1)[:, ::_EVERY]
+    rows, steps = windows.mask[:, 3:][:, ::_EVERY].nonzero(as_tuple=True)
+    if not len(rows):
+        return torch.full((len(drawn.weights),), torch.nan)
+    values = values[rows, steps]
+    return Resampling(drawn.weights[:, rows], drawn.clips).medians(values) / values.median()
