@@ -97,11 +97,12 @@ class Calibration:
 
 @dataclass
 class Converted:
-    """What one file became. `body_model` tells whose betas its clips carry."""
+    """What one file became. `body_model` tells whose betas its clips carry, `licences` what their labels say."""
 
     clips: list[Clip] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     body_model: str = "motiongan"
+    licences: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -296,6 +297,7 @@ def _cut(clip: Clip, item: Item, options: ImportOptions, converted: Converted, *
                 text = f"shorter than {_SHORTEST} frames at {options.frame_rate:g} Hz"
                 converted.notices.append(Notice(file, "left out", text))
                 continue
+            converted.licences.append(label.licence)
             first, last = (start + piece.start) / clip.frame_rate, (start + piece.stop) / clip.frame_rate
             converted.clips.append(
                 replace(

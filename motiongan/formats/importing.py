@@ -100,13 +100,13 @@ def import_motion(
             frame_rate=options.frame_rate,
             kind=kind,
             body_model=body_model,
-            licence=_licence(table, motion_files),
             provenance={
                 **(_merged_provenance(motion_files) if kind == "generated" else {}),
                 "imported_from": ", ".join(map(str, sources)),
             },
             force=force,
         ) as writer:
+            licences: list[str] = []  # of the clips that came in
 
             def write(clips: Iterable[Clip], their_body: str) -> None:
                 for clip in clips:
@@ -117,12 +117,14 @@ def import_motion(
 
             for each in itertools.chain(first, converted):
                 summary.notices += each.notices
+                licences += each.licences
                 write(each.clips, each.body_model)
                 if each.clips and each.body_model != body_model:
                     summary.notices.append(_dropped_betas(each.clips[0].source, each.body_model, body_model))
             for path in motion_files:
                 summary.files += 1
                 with MotionFile(path) as file:
+                    licences += str(file.attributes.get("licence", "")).split("; ")
                     if file.body_model != body_model:
                         summary.notices.append(_dropped_betas(str(path), file.body_model, body_model))
                     if file.kind != kind:
@@ -133,6 +135,7 @@ def import_motion(
                     write((resample(piece, options.frame_rate) for piece in pieces), file.body_model)
             if not summary.clips:
                 raise MotionganError(_nothing_imported(sources, summary, first))
+            writer.note("licence", "; ".join(dict.fromkeys(filter(None, licences))))
     return summary
 
 
@@ -165,15 +168,6 @@ def _sound_pieces(clip: Clip, source: str, body: Body | None, summary: ImportSum
     summary.notices += [Notice(source, kind, notice) for notice in notices]
     for piece in repaired.pieces:
         yield repaired.clip.crop(piece.start, piece.stop)
-
-
-def _licence(labels: Labels, motion_files: Sequence[Path]) -> str:
-    """The licences of labels and motion files, each once."""
-    licences = [label.licence for label in labels.all]
-    for path in motion_files:
-        with MotionFile(path) as file:
-            licences += str(file.attributes.get("licence", "")).split("; ")
-    return "; ".join(dict.fromkeys(filter(None, licences)))
 
 
 def _merged_provenance(motion_files: Sequence[Path]) -> dict[str, Any]:

@@ -71,7 +71,8 @@ def test_a_folder_with_labels_becomes_labelled_clips(tmp_path: Path, body: Body)
         [
             {"file": "a.bvh", "action": "wave", "subject": "Ann", "start_s": 0.5, "end_s": 1.5, "licence": "CC0"},
             {"file": "a.bvh", "action": "walk", "subject": "Ann", "motion_start": 60, "end_s": 9, "licence": "CC0"},
-            {"file": "copy.bvh", "action": "walk", "subject": "Ann", "duplicate_of": "a.bvh"},
+            {"file": "copy.bvh", "action": "walk", "subject": "Ann", "duplicate_of": "a.bvh", "licence": "of the copy"},
+            {"file": "elsewhere.bvh", "action": "walk", "licence": "of what is not here"},
         ],
     )
     out = tmp_path / "out.h5"
