@@ -23,7 +23,7 @@ TINY_SET = [part for override in TINY for part in ("--set", override)]
 
 def test_every_command_is_one_that_is_checked_here():
     assert len(COMMANDS) == len(MOTIONGAN) + len(MAKE)
-    assert [arguments[0] for arguments in MOTIONGAN] == ["import", "train", "generate", "preview"]
+    assert [arguments[0] for arguments in MOTIONGAN] == ["generate", "import", "train", "generate", "preview"]
 
 
 def test_the_make_targets_are_there():
@@ -58,6 +58,8 @@ def test_commands_and_python_do_what_they_say_one_after_another(tmp_path, monkey
         expanded = [str(tmp_path / word[2:]) if word.startswith("~/") else word for word in arguments]
         extra = {"train": ["--out", "runs/first", "--device", "cpu", *TINY_SET]}.get(arguments[0], [])
         assert main([*expanded, *extra]) == 0, arguments
+    with MotionFile("first.h5") as file:
+        assert (len(file), file.actions) == (2000, ("run", "walk", "jump", "kick"))
     with MotionFile("amass.h5") as file:
         assert (len(file), len(set(file.subjects))) == (6, 3)
     with MotionFile("aug.h5") as file:

@@ -22,7 +22,10 @@ from motiongan import __version__
 from motiongan.errors import MotionganError, did_you_mean
 
 # Verbs in the order of the work; a verb not named here is listed after them.
-_ORDER = ("import", "sample-data", "train", "generate", "evaluate", "preview", "view", "render", "export", "info")
+_ORDER = (
+    *("import", "sample-data", "train", "generate", "evaluate", "utility"),
+    *("preview", "view", "render", "export", "info"),
+)
 
 # What a shell reports for a command ended by Ctrl-C (128 + SIGINT) or by a closed pipe (128 + SIGPIPE).
 _INTERRUPTED = 130
