@@ -80,7 +80,8 @@ class ActionFigures:
         rows &= ~near.distances.isinf()
         distances, clip_ids = near.distances[rows], near.clip_ids[rows]
         median = distances.median().item() if len(distances) else math.nan
-        real = math.nan if copies is None else copies.medians[self.action_id].item()
+        # Held-out clips that are copies of training clips give no measure: 0 / 0.
+        real = (0.0 if copies is None else copies.medians[self.action_id].item()) or math.nan
         drawn = self._resampling(clip_ids).medians(distances) if self._intervals and len(distances) else None
         clips = len(clip_ids.unique())
         self._set("nn_mm", median, drawn, clips)

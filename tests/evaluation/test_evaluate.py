@@ -171,3 +171,10 @@ def test_the_tables_show_each_figure_in_its_unit_and_a_dash_where_there_is_none(
     rows = action_table(results).splitlines()
     assert len(rows) == 3
     assert rows[2].startswith("| wave | made | - | - | 50.0% | - |")
+
+
+def test_held_out_clips_that_are_copies_give_no_nearness_to_compare_with(body, trans_height):
+    train = clips(4, 0, trans_height)
+    rows = evaluate(clips(4, 900, trans_height), train, train, actions=ACTIONS, seed=0, body=body, recognizer_steps=20)
+    assert math.isnan(rows["generated"]["wave"]["nn_ratio"])
+    assert rows["generated"]["wave"]["nn_mm"] > 0
