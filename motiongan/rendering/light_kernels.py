@@ -4,7 +4,7 @@ from typing import no_type_check  # warp compiles these functions, Python never 
 
 import warp as wp
 
-from motiongan.rendering.paint_kernels import Surface
+from motiongan.rendering.paint_kernels import Surface, fade
 from motiongan.rendering.rasterizer_kernels import STRIP
 
 wp.set_module_options({"enable_backward": False})
@@ -78,5 +78,5 @@ def develop(
             if shot > 0.0 or read > 0.0:
                 value = value + noise[(pixel + channel) & mask] * wp.sqrt(read + shot * wp.max(value, 0.0))
             if value > 0.7:
-                value = 0.7 + 0.3 * (1.0 - wp.exp(-(value - 0.7) / 0.3))
+                value = 0.7 + 0.3 * (1.0 - fade((value - 0.7) / 0.3))
             picture[frame, row, column, channel] = curve[wp.clamp(int(value * float(steps)), 0, steps - 1)]

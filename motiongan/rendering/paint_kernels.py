@@ -150,6 +150,20 @@ def fast_cosine(angle: float) -> float:
 
 @wp.func
 @no_type_check
+def fade(depth: float) -> float:
+    """exp(-depth) to 0.0001 for depth >= 0, the eighth power of a polynomial: several times faster than the library's.
+
+    It ends at exp(-8), beyond which no eye and no 8-bit number tells it from nothing.
+    """
+    x = 0.125 * wp.min(depth, 8.0)
+    root = 1.0 + x * (-1.0 + x * (0.5 + x * (-0.166666667 + x * 0.0416666667)))
+    square = root * root
+    fourth = square * square
+    return fourth * fourth
+
+
+@wp.func
+@no_type_check
 def fold_slope(p: wp.vec3, height: float, seed: float) -> wp.vec3:
     """Gradient, in rest axes, of the height of the cloth's folds (metres per metre)."""
     phase = seed * 40.0
@@ -301,9 +315,8 @@ def shirt_colour(p: wp.vec3, o: Outfit, f: float, numbers: wp.array3d(dtype=wp.f
 
 @wp.func
 @no_type_check
-def paint(p: wp.vec3, o: Outfit, footprint: float, numbers: wp.array3d(dtype=wp.float32)) -> Surface:
-    """Colour of a point of the rest body; `footprint` is the width of a pixel there, metres."""
-    f = wp.max(footprint, 0.002)
+def paint_bare(p: wp.vec3, o: Outfit, f: float) -> Surface:
+    """Colour of a point without shirt and shorts: skin, face, hair, socks and shoes; `f` metres wide."""
     side = wp.abs(p[0])
     s = Surface()
     s.cloth = 0.0
@@ -365,7 +378,28 @@ def paint(p: wp.vec3, o: Outfit, footprint: float, numbers: wp.array3d(dtype=wp.
             colour = blend(colour, leather, shoe)
             s.gloss = wp.lerp(s.gloss, 0.12, shoe)
             s.cloth = s.cloth * (1.0 - shoe)
+    s.colour = colour
+    return s
+
+
+@wp.func
+@no_type_check
+def paint(p: wp.vec3, o: Outfit, footprint: float, numbers: wp.array3d(dtype=wp.float32)) -> Surface:
+    """Colour of a point of the rest body; `footprint` is the width of a pixel there, metres."""
+    f = wp.max(footprint, 0.002)
+    side = wp.abs(p[0])
     share = cover(shorts_inside(p, o), f)
+    inside = shirt_inside(p, o)
+    sleeve = inside[0]
+    neckline = inside[1]
+    shirt_share = cover(wp.min(wp.min(sleeve, neckline), inside[2]), f)
+    s = Surface()
+    s.cloth = 0.0
+    s.gloss = 0.05
+    s.colour = o.skin
+    if share < 1.0 and shirt_share < 1.0:  # nothing of what cloth covers shows through it
+        s = paint_bare(p, o, f)
+    colour = s.colour
     if share > 0.0:
         weave = o.shorts
         panel = 0.022 - wp.abs(p[2] - 0.01)
@@ -376,11 +410,7 @@ def paint(p: wp.vec3, o: Outfit, footprint: float, numbers: wp.array3d(dtype=wp.
         colour = blend(colour, weave, share)
         s.cloth = wp.max(s.cloth, share)
         s.gloss = wp.lerp(s.gloss, 0.012, share)
-    inside = shirt_inside(p, o)
-    sleeve = inside[0]
-    neckline = inside[1]
-    top = wp.min(wp.min(sleeve, neckline), inside[2])
-    share = cover(top, f)
+    share = shirt_share
     if share > 0.0:
         weave = shirt_colour(p, o, f, numbers)
         collar = cover(0.014 - neckline, f)

@@ -58,7 +58,7 @@ def meet(
 @wp.kernel
 @no_type_check
 def shade_people(
-    covered: wp.array(dtype=wp.int32),
+    covered: wp.array(dtype=wp.vec3i),  # frame, row, column: to divide one number into them would cost more
     num_covered: int,
     zbuffer: wp.array3d(dtype=wp.int64),
     viewed: wp.array2d(dtype=wp.vec3),
@@ -90,15 +90,15 @@ def shade_people(
     group = wp.tid()
     for slot in range(group * _STRIP, wp.min((group + 1) * _STRIP, num_covered)):
         pixel = covered[slot]
-        column = pixel % colour.shape[2]
-        row = (pixel // colour.shape[2]) % colour.shape[1]
-        frame = pixel // (colour.shape[2] * colour.shape[1])
+        frame = pixel[0]
+        row = pixel[1]
+        column = pixel[2]
         k = intrinsics[frame]
         num_faces = faces.shape[0]
         eye = -(wp.transpose(rotation[frame]) * translation[frame])
         spin = pixel_spin(row, column)
         total = wp.vec3(0.0, 0.0, 0.0)
-        last_person = int(-1)
+        last_first = -num_faces  # first face of the person shaded last: to compare is cheaper than to divide
         last_depth = float(0.0)
         last_colour = wp.vec3(0.0, 0.0, 0.0)
         sub_row = row * samples
@@ -113,11 +113,12 @@ def shade_people(
                 continue
             index = int(key & _FACE_MASK)
             z = float(key >> _FACE_BITS) / _DEPTH_STEPS
-            person = index // num_faces
-            if person == last_person and wp.abs(z - last_depth) < _SAME_SURFACE:
+            if index >= last_first and index < last_first + num_faces and wp.abs(z - last_depth) < _SAME_SURFACE:
                 total += last_colour
                 continue
-            face = faces[index % num_faces]
+            person = index // num_faces
+            own_face = index - person * num_faces
+            face = faces[own_face]
             base = person * num_vertices
             hit = meet(
                 key,
@@ -144,7 +145,7 @@ def shade_people(
             point = corner + hit.b * side_b + hit.c * side_c
             surface = Surface()
             if has_texture == 1:
-                corners = texture_faces[index % num_faces]
+                corners = texture_faces[own_face]
                 uv = (
                     hit.a * texture_places[corners[0]]
                     + hit.b * texture_places[corners[1]]
@@ -181,7 +182,7 @@ def shade_people(
                     lifted, frame, 1, _SKY_SPREAD, 0.35 * spin, 0.5, axes, windows, nearest, around, taps
                 )
             last_colour = reflect(surface, bent, wp.normalize(eye - point), facing, lit, open_sky, lights)
-            last_person = person
+            last_first = index - own_face
             last_depth = z
             total += last_colour
         colour[frame, row, column] = colour[frame, row, column] + total * (weight / float(samples * samples))
@@ -190,7 +191,7 @@ def shade_people(
 @wp.kernel
 @no_type_check
 def record_people(
-    covered: wp.array(dtype=wp.int32),
+    covered: wp.array(dtype=wp.vec3i),  # frame, row, column: to divide one number into them would cost more
     num_covered: int,
     zbuffer: wp.array3d(dtype=wp.int64),
     viewed: wp.array2d(dtype=wp.vec3),
@@ -213,11 +214,9 @@ def record_people(
     group = wp.tid()
     for slot in range(group * _STRIP, wp.min((group + 1) * _STRIP, num_covered)):
         pixel = covered[slot]
-        height = depth.shape[1]
-        width = depth.shape[2]
-        column = pixel % width
-        row = (pixel // width) % height
-        frame = pixel // (width * height)
+        frame = pixel[0]
+        row = pixel[1]
+        column = pixel[2]
         num_faces = faces.shape[0]
         num_vertices = weights.shape[0]
         best = int(0)
@@ -226,14 +225,15 @@ def record_people(
         row_seen = int(0)
         column_seen = int(0)
         # Nearly all pixels see one person only: the nearest sample then stands for them all.
-        first_person = int(zbuffer[frame, row * samples, column * samples] & _FACE_MASK) // num_faces
+        first_index = int(zbuffer[frame, row * samples, column * samples] & _FACE_MASK)
+        first_index = first_index - first_index % num_faces
         shared = int(0)
         for sub_row in range(row * samples, (row + 1) * samples):
             for sub_column in range(column * samples, (column + 1) * samples):
                 key = zbuffer[frame, sub_row, sub_column]
                 if key == _EMPTY:
                     empty = empty + 1
-                elif int(key & _FACE_MASK) // num_faces != first_person:
+                elif int(key & _FACE_MASK) < first_index or int(key & _FACE_MASK) >= first_index + num_faces:
                     shared = 1
                 elif key < winner_key:
                     winner_key = key
@@ -263,8 +263,9 @@ def record_people(
         if empty > best:
             continue
         index = int(winner_key & _FACE_MASK)
-        face = faces[index % num_faces]
-        base = (index // num_faces) * num_vertices
+        person_seen = index // num_faces
+        face = faces[index - person_seen * num_faces]
+        base = person_seen * num_vertices
         hit = meet(
             winner_key,
             viewed[frame, base + face[0]],
@@ -298,6 +299,28 @@ def record_people(
             + hit.c * vertex_normal[frame, base + face[2]]
         )
         depth[frame, row, column] = hit.z
-        instance[frame, row, column] = wp.uint8(index // num_faces + 1)
+        instance[frame, row, column] = wp.uint8(person_seen + 1)
         part[frame, row, column] = wp.uint8(chosen + 1)
         normals[frame, row, column] = rotation[frame] * normal
+
+
+@wp.kernel
+@no_type_check
+def forget_people(
+    covered: wp.array(dtype=wp.vec3i),  # frame, row, column: to divide one number into them would cost more
+    num_covered: int,
+    samples: int,
+    zbuffer: wp.array3d(dtype=wp.int64),
+    touched: wp.array3d(dtype=wp.uint8),
+):
+    """Empty the pixels that see people, for the next picture."""
+    group = wp.tid()
+    for slot in range(group * _STRIP, wp.min((group + 1) * _STRIP, num_covered)):
+        pixel = covered[slot]
+        frame = pixel[0]
+        row = pixel[1]
+        column = pixel[2]
+        touched[frame, row, column] = wp.uint8(0)
+        for sub_row in range(row * samples, (row + 1) * samples):
+            for sub_column in range(column * samples, (column + 1) * samples):
+                zbuffer[frame, sub_row, sub_column] = _EMPTY

@@ -194,16 +194,15 @@ class Rasterizer:
             raise MotionganError(f"{people} people have more than {_MAX_FACES} faces together; render fewer")
         shape = (frames, height, width)
         light = self._space("light", shape, wp.vec3)
-        light.zero_()
-        depth, normals = self._space("depth", shape, wp.float32), self._space("normals", shape, wp.vec3)
-        instance, part = self._space("instance", shape, wp.uint8), self._space("part", shape, wp.uint8)
+        depth, normals = self._output("depth", shape, wp.float32), self._output("normals", shape, wp.vec3)
+        instance, part = self._output("instance", shape, wp.uint8), self._output("part", shape, wp.uint8)
         for index, (vertices, moment_camera, weight) in enumerate(moments):
             targets = (light, depth, instance, part, normals)
             is_middle = index == len(moments) // 2
             # Motion smooths the edges of the other moments: one sample a pixel is enough for them.
             drawn = quality if is_middle else replace(quality, samples=1)
-            self._draw(stage, vertices, moment_camera, weight, drawn, targets, is_middle)
-        picture = self._space("picture", (*shape, 3), wp.uint8)
+            self._draw(stage, vertices, moment_camera, weight, drawn, targets, index == 0, is_middle)
+        picture = self._output("picture", (*shape, 3), wp.uint8)
         seeds = np.asarray(noise_seeds if len(noise_seeds) else [0] * frames, np.int64)
         self.launch(
             self._light.develop,
@@ -212,11 +211,11 @@ class Rasterizer:
             [sensor.shot, sensor.read, self._curve, picture],
         )
         return Buffers(
-            colour=picture.numpy().copy(),
-            depth=depth.numpy().copy(),
-            instance=instance.numpy().copy(),
-            part=part.numpy().copy(),
-            normals=normals.numpy().copy(),
+            colour=picture.numpy(),
+            depth=depth.numpy(),
+            instance=instance.numpy(),
+            part=part.numpy(),
+            normals=normals.numpy(),
         )
 
     def _draw(
@@ -227,9 +226,13 @@ class Rasterizer:
         weight: float,
         quality: Quality,
         targets: tuple[Any, ...],
+        is_first: bool,
         record: bool,
     ) -> None:
-        """Add one moment's light to the first target, and fill the others if they are to be recorded."""
+        """Add one moment's light to the first target, and fill the others if they are to be recorded.
+
+        The first moment begins the light, whatever the target held before.
+        """
         wp = self._wp
         frames, people = vertices.shape[:2]
         count = people * self.num_vertices
@@ -259,10 +262,9 @@ class Rasterizer:
                 [dressed, self._faces, self._first_face, self._faces_of, normals],
             )
         height, width = camera.height, camera.width
-        zbuffer = self._space("z", (frames, height * quality.samples, width * quality.samples), wp.int64)
-        touched = self._space("touched", (frames, height, width), wp.uint8)
-        touched.zero_()
-        zbuffer.fill_(self._geometry.EMPTY)
+        sampled = (frames, height * quality.samples, width * quality.samples)
+        zbuffer = self._clean_space(f"z {quality.samples}", sampled, wp.int64, self._geometry.EMPTY)
+        touched = self._clean_space("touched", (frames, height, width), wp.uint8, 0)
         self.launch(
             self._geometry.rasterize,
             (frames, people * self.num_faces),
@@ -279,7 +281,7 @@ class Rasterizer:
         stage.lights.shadows = int(quality.shadows)
         light, depth, instance, part, out_normals = targets
         view = [intrinsics, rotation, translation, quality.samples]
-        covered = self._space("covered", (depth.size,), wp.int32)
+        covered = self._space("covered", (depth.size,), wp.vec3i)
         num_covered = wp.zeros(1, dtype=wp.int32, device=self.device)
         self.launch(
             self._surroundings.shade_surroundings,
@@ -296,37 +298,28 @@ class Rasterizer:
                 *shadow,
                 ground_share,
             ],
-            [weight, light, int(record), depth, instance, part, out_normals, covered, num_covered],
+            [weight, int(is_first), light, int(record), depth, instance, part, out_normals, covered, num_covered],
         )
         pixels = int(num_covered.numpy()[0])
-        if not pixels:
-            return
         groups = -(-pixels // self._geometry.STRIP)
-        self.launch(
-            self._people.shade_people,
-            (groups,),
-            [covered, pixels, zbuffer, viewed, dressed, normals, self._faces, stage.places, self.num_vertices, *view],
-            [stage.outfits, stage.numbers, stage.has_texture, stage.texture, self._texture_places, self._texture_faces],
-            [stage.lights, *shadow, weight, light],
-        )
-        if record:
+        if pixels:
+            self.launch(
+                self._people.shade_people,
+                (groups,),
+                [covered, pixels, zbuffer, viewed, dressed, normals, self._faces, stage.places, self.num_vertices],
+                [*view, stage.outfits, stage.numbers, stage.has_texture, stage.texture],
+                [self._texture_places, self._texture_faces, stage.lights, *shadow, weight, light],
+            )
+        if pixels and record:
             self.launch(
                 self._people.record_people,
                 (groups,),
-                [
-                    covered,
-                    pixels,
-                    zbuffer,
-                    viewed,
-                    normals,
-                    self._faces,
-                    self._weights,
-                    self._part,
-                    intrinsics,
-                    rotation,
-                ],
-                [quality.samples, depth, instance, part, out_normals],
+                [covered, pixels, zbuffer, viewed, normals, self._faces, self._weights, self._part],
+                [intrinsics, rotation, quality.samples, depth, instance, part, out_normals],
             )
+        if pixels:
+            self.launch(self._people.forget_people, (groups,), [covered, pixels, quality.samples, zbuffer, touched])
+        self._spaces[f"z {quality.samples}"], self._spaces["touched"] = zbuffer, touched
 
     def _shadow_maps(
         self, stage: Stage, vertices: ndarray, dressed: Any, camera: Camera, quality: Quality
@@ -367,6 +360,28 @@ class Rasterizer:
         if space is None or space.shape != shape:
             self._spaces[name] = space = self._wp.empty(shape, dtype=dtype, device=self.device)
         return space
+
+    def _clean_space(self, name: str, shape: tuple[int, ...], dtype: Any, value: int) -> Any:
+        """An array full of `value`, taken out of the spaces: who puts it back has made it so again.
+
+        People touch few pixels; to clean those is much less work than to fill the whole array anew.
+        """
+        space = self._spaces.pop(name, None)
+        if space is None or space.shape != shape:
+            space = self._wp.full(shape, value, dtype=dtype, device=self.device)
+        return space
+
+    def _output(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An array to fill and hand out: on the CPU new memory that nobody writes to later, so it need not be copied.
+
+        The memory is numpy's, which asks for large pages.
+        """
+        if not self._wp.get_device(self.device).is_cpu:
+            return self._space(name, shape, dtype)
+        if dtype is self._wp.vec3:
+            return self._wp.array(np.empty((*shape, 3), np.float32), dtype=dtype, device=self.device, copy=False)
+        numbers = np.empty(shape, np.float32 if dtype is self._wp.float32 else np.uint8)
+        return self._wp.array(numbers, dtype=dtype, device=self.device, copy=False)
 
     def launch(self, kernel: Any, dim: tuple[int, ...], *arguments: list[Any]) -> None:
         """Run a kernel; its arguments come in groups only for the eye."""

@@ -140,7 +140,9 @@ def fill_depth(
     row_ab = edge(ax, ay, bx, by, x, y)
     row_bc = edge(bx, by, cx, cy, x, y)
     row_ca = edge(cx, cy, ax, ay, x, y)
+    per_sample = 1.0 / float(samples)
     for row in range(first_row, last_row + 1):
+        pixel_row = row // samples
         ab = row_ab
         bc = row_bc
         ca = row_ca
@@ -154,7 +156,7 @@ def fill_depth(
                 if eye + depth * climb >= floor:
                     steps = wp.int64(depth * _DEPTH_STEPS)
                     wp.atomic_min(zbuffer, frame, row, column, (steps << _FACE_BITS) | wp.int64(face))
-                    touched[frame, row // samples, column // samples] = wp.uint8(1)
+                    touched[frame, pixel_row, int((float(column) + 0.5) * per_sample)] = wp.uint8(1)
             ab = ab - (by - ay) * _ONE_SAMPLE
             bc = bc - (cy - by) * _ONE_SAMPLE
             ca = ca - (ay - cy) * _ONE_SAMPLE

@@ -211,6 +211,29 @@ def lit_share(
     return share_at(x, y, seen[2], frame, light, spread, spin, slack, windows, nearest, around, taps)
 
 
+@wp.func
+@no_type_check
+def is_beside_map(
+    one: wp.vec3,
+    other: wp.vec3,
+    frame: int,
+    light: int,
+    part: int,  # the map's share that this light uses: 1 / part along each side
+    axes: wp.array(dtype=wp.mat33),
+    windows: wp.array2d(dtype=wp.vec3),
+    nearest: wp.array4d(dtype=wp.float32),
+) -> bool:
+    """Whether both points, and so all between them, lie on the same outer side of a light's map."""
+    window = windows[frame, light]
+    a = axes[light] * one
+    b = axes[light] * other
+    # A texel more on each side: a point between them may round across the border.
+    size = float(nearest.shape[2] // part) / window[2]
+    slack = 1.0 / window[2]
+    beside = wp.max(a[0], b[0]) < window[0] - slack or wp.min(a[0], b[0]) > window[0] + size + slack
+    return beside or wp.max(a[1], b[1]) < window[1] - slack or wp.min(a[1], b[1]) > window[1] + size + slack
+
+
 @wp.kernel
 @no_type_check
 def ground_sky(

@@ -6,9 +6,10 @@ import warp as wp
 
 # ruff: noqa: UP018, RUF046 (warp takes `float(0.0)` for a variable, `0.0` for a constant)
 from motiongan.rendering.light_kernels import Lights
+from motiongan.rendering.paint_kernels import fade
 from motiongan.rendering.rasterizer_kernels import EMPTY, STRIP
 from motiongan.rendering.scenes import PANORAMA_BOTTOM, PANORAMA_TOP
-from motiongan.rendering.shadow_kernels import ground_open_sky, lit_share, pixel_spin
+from motiongan.rendering.shadow_kernels import SKY_PART, ground_open_sky, is_beside_map, lit_share, pixel_spin
 
 wp.set_module_options({"enable_backward": False})
 
@@ -22,6 +23,7 @@ _TOP = wp.constant(PANORAMA_TOP)
 _BOTTOM = wp.constant(PANORAMA_BOTTOM)
 _EMPTY = wp.constant(wp.int64(EMPTY))
 _STRIP = wp.constant(STRIP)
+_SKY_PART = wp.constant(SKY_PART)
 
 
 @wp.struct
@@ -101,9 +103,7 @@ def flat_noise(x: float, y: float) -> float:
 def ground_colour(
     texels: wp.array(dtype=wp.vec3), num_levels: int, setting: Setting, x: float, y: float, footprint: float
 ) -> wp.vec3:
-    """Colour of the ground at a world point, of the level whose texels are as wide as the pixel is there."""
-    if num_levels == 1:
-        return texels[0]
+    """Colour of the ground at a world point, of the level (of two or more) whose texels are as wide as the pixel."""
     turned_x = setting.ground_cosine * x - setting.ground_sine * y + setting.ground_x
     turned_y = setting.ground_sine * x + setting.ground_cosine * y + setting.ground_y
     u = turned_x / setting.tile
@@ -167,6 +167,14 @@ def panorama_colour(panorama: wp.array2d(dtype=wp.vec3), turn: float, way: wp.ve
     )
 
 
+@wp.func
+@no_type_check
+def pixel_ray(column: int, y: float, k: wp.mat33, back: wp.mat33) -> wp.vec3:
+    """The way through the centre of a pixel of the row at `y`, world axes; a step of it is a metre of depth."""
+    x = (float(column) + 0.5 - k[0, 2] - k[0, 1] * y) / k[0, 0]
+    return back * wp.vec3(x, y, 1.0)
+
+
 @wp.kernel
 @no_type_check
 def shade_surroundings(
@@ -188,13 +196,14 @@ def shade_surroundings(
     taps: wp.array(dtype=wp.vec3),
     ground_share: wp.array3d(dtype=wp.float32),
     weight: float,  # of this moment in the exposure
+    is_first: int,  # 1: the exposure's first moment, which begins the light
     colour: wp.array3d(dtype=wp.vec3),  # linear light, added to
     record: int,  # 1: also fill the buffers below
     depth: wp.array3d(dtype=wp.float32),
     instance: wp.array3d(dtype=wp.uint8),
     part: wp.array3d(dtype=wp.uint8),
     normals: wp.array3d(dtype=wp.vec3),
-    covered: wp.array(dtype=wp.int32),  # numbers of the pixels that see people, in any order
+    covered: wp.array(dtype=wp.vec3i),  # frame, row, column of the pixels that see people, in any order
     num_covered: wp.array(dtype=wp.int32),
 ):
     """Ground and backdrop, for the share of each pixel that sees them; lists the pixels that see people."""
@@ -203,7 +212,28 @@ def shade_surroundings(
     turn = rotation[frame]
     back = wp.transpose(turn)
     eye = -(back * translation[frame])
-    for column in range(strip * _STRIP, wp.min((strip + 1) * _STRIP, colour.shape[2])):
+    ground_up = turn * wp.vec3(0.0, 0.0, 1.0)
+    key_light = lights.key_colour * wp.max(lights.key[2], 0.0)
+    fill_light = lights.fill_colour * wp.max(lights.fill[2], 0.0)
+    y = (float(row) + 0.5 - k[1, 2]) / k[1, 1]
+    weight_of_sample = weight / float(samples * samples)
+    first_column = strip * _STRIP
+    end_column = wp.min(first_column + _STRIP, colour.shape[2])
+    # The ground along a strip is a straight line: where it passes beside a shadow map, no pixel need ask that map.
+    ask_key = lights.shadows == 1
+    ask_sky = lights.shadows == 1
+    if lights.shadows == 1 and setting.ground != _GROUND_NONE and eye[2] > 0.0:
+        left = pixel_ray(first_column, y, k, back)
+        right = pixel_ray(end_column - 1, y, k, back)
+        if left[2] < -1.0e-5 and right[2] < -1.0e-5:
+            left = eye - (eye[2] / left[2]) * left
+            right = eye - (eye[2] / right[2]) * right
+            ask_key = not is_beside_map(left, right, frame, 0, 1, axes, windows, nearest)
+            ask_sky = not is_beside_map(left, right, frame, 1, _SKY_PART, axes, windows, nearest)
+    for column in range(first_column, end_column):
+        so_far = wp.vec3(0.0, 0.0, 0.0)
+        if is_first == 0:
+            so_far = colour[frame, row, column]
         empty = samples * samples
         if touched[frame, row, column] != wp.uint8(0):
             empty = int(0)
@@ -212,12 +242,11 @@ def shade_surroundings(
                     if zbuffer[frame, sub_row, sub_column] == _EMPTY:
                         empty = empty + 1
             slot = wp.atomic_add(num_covered, 0, 1)
-            covered[slot] = (frame * colour.shape[1] + row) * colour.shape[2] + column
+            covered[slot] = wp.vec3i(frame, row, column)
         if empty == 0:
+            colour[frame, row, column] = so_far
             continue
-        y = (float(row) + 0.5 - k[1, 2]) / k[1, 1]
-        x = (float(column) + 0.5 - k[0, 2] - k[0, 1] * y) / k[0, 0]
-        way = back * wp.vec3(x, y, 1.0)
+        way = pixel_ray(column, y, k, back)
         ground_depth = float(wp.inf)
         facing_up = wp.vec3(0.0, 0.0, 0.0)
         light = wp.vec3(1.0, 1.0, 1.0)
@@ -230,12 +259,11 @@ def shade_surroundings(
             point = eye + distance * way
             lit = float(1.0)
             open_sky = float(1.0)
-            if lights.shadows == 1:
+            if ask_key:
                 spin = pixel_spin(row, column)
                 lit = lit_share(point, frame, 0, lights.key_spread, spin, 0.0, axes, windows, nearest, around, taps)
+            if ask_sky:
                 open_sky = ground_open_sky(point, frame, axes, windows, nearest, ground_share)
-            key_light = lights.key_colour * wp.max(lights.key[2], 0.0)
-            fill_light = lights.fill_colour * wp.max(lights.fill[2], 0.0)
             light = key_light * lit + fill_light + lights.sky_colour * open_sky
             if setting.ground == _GROUND_MATTE:
                 light = wp.cw_div(light, key_light + fill_light + lights.sky_colour)
@@ -250,7 +278,7 @@ def shade_surroundings(
             if on_ground:
                 clear = 1.0
                 if metres > 0.05 * setting.haze and setting.haze > 0.0:
-                    clear = wp.exp(-(metres / setting.haze) * (metres / setting.haze))
+                    clear = fade((metres / setting.haze) * (metres / setting.haze))
             if setting.backdrop == _BACKDROP_PANORAMA and clear < 0.995:
                 level = way / length
                 if on_ground:  # what the haze fades into: the backdrop at the horizon
@@ -258,12 +286,13 @@ def shade_surroundings(
                 behind = panorama_colour(panorama, setting.turn, level)
             if on_ground:
                 ground_depth = distance  # the ray's third component is 1
-                facing_up = turn * wp.vec3(0.0, 0.0, 1.0)
-                footprint = metres / k[0, 0] / wp.sqrt(wp.max(-way[2] / length, 0.02))
-                base = ground_colour(texels, num_levels, setting, point[0], point[1], footprint)
+                facing_up = ground_up
+                base = texels[0]
+                if num_levels > 1:
+                    footprint = metres / k[0, 0] / wp.sqrt(wp.max(-way[2] / length, 0.02))
+                    base = ground_colour(texels, num_levels, setting, point[0], point[1], footprint)
                 behind = wp.lerp(behind, wp.cw_mul(base, light), clear)
-        share = float(empty) / float(samples * samples)
-        colour[frame, row, column] = colour[frame, row, column] + behind * (weight * share)
+        colour[frame, row, column] = so_far + behind * (weight_of_sample * float(empty))
         if record == 1:
             depth[frame, row, column] = ground_depth
             instance[frame, row, column] = wp.uint8(0)

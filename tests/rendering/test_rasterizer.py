@@ -210,6 +210,26 @@ def test_motion_blur_is_the_mean_of_its_moments():
     assert_array_equal(blurred.depth, sharp[1].depth)
 
 
+def test_a_picture_neither_changes_with_the_next_one_nor_shows_in_it():
+    vertices, faces = ball(0.5, (0.0, 0.0, 2.0))
+    rasterizer = Rasterizer(faces, vertices, np.eye(24, dtype=np.float32)[np.zeros(len(vertices), int)])
+    from rendering.meshes_by_hand import MARKS
+
+    from motiongan.rendering.appearance import draw_looks
+
+    stage = rasterizer.stage(NOWHERE, draw_looks(["neutral"], random=np.random.default_rng(0)), MARKS)
+    for samples in (1, 2, 2, 1):
+        quality = replace(SHARP, samples=samples)
+        places = [(vertices[None, None] + [x, 0, 0]).astype(np.float32) for x in (-0.5, 0.5, 50.0)]
+        shown = [rasterizer.render(stage, [(p, at_origin(48, 40.0), 1.0)], quality=quality) for p in places]
+        assert shown[0].instance[0, 24, 12] == 1
+        assert shown[0].instance[0, 24, 36] == shown[1].instance[0, 24, 12] == 0
+        assert shown[1].instance[0, 24, 36] == 1
+        assert not shown[2].instance.any()
+        assert np.isinf(shown[2].depth).all()
+        assert (shown[2].colour == shown[2].colour[0, 0, 0]).all()
+
+
 def test_moments_are_as_many_as_the_motion_needs_and_the_middle_one_is_the_frame():
     from motiongan.rendering.sensor import Capture
 
