@@ -17,6 +17,7 @@ from motiongan.motion.clip import Clip
 from motiongan.motion.store import write_clips
 
 if TYPE_CHECKING:
+    from motiongan.body.smpl import Body
     from motiongan.training.config import TrainConfig
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts its background jobs
@@ -75,6 +76,14 @@ def stick_body() -> StickBody:
     return StickBody()
 
 
+@pytest.fixture(scope="session")
+def body() -> "Body":
+    """The default body. Read only."""
+    from motiongan.body.smpl import load_body
+
+    return load_body()
+
+
 def _make_clip(seed: int = 0, num_frames: int = 40, speed: float = 1.0, **fields: object) -> Clip:
     random = np.random.default_rng(seed)
     seconds = np.arange(num_frames)[:, None, None] / 30
@@ -128,7 +137,7 @@ def shared_mocap() -> Path:
 
 # The recipe of the tests: every part there, each as small as it works.
 TINY = (
-    "data={window: 32, speeds: [1.0], held_out_share: 0.25}",
+    "data={window: 32, speeds: [1.0], variants: 1, held_out_share: 0.25}",
     "autoencoder={steps: 4, batch_size: 4, width: 16, latent: 4}",
     "generator={latent: 8, drive: 2, width: 16, blocks: 1, frequencies: 4}",
     "discriminator={width: 16, scales: 2}",

@@ -93,12 +93,16 @@ class CameraSampler:
         level = turn @ look_at(towards, torch.zeros_like(towards))[0]
         half = torch.tensor([self.width / 2, self.height / 2]).to(points) * (self.fill or 1)
 
+        def depth_needed(seen: Tensor) -> Tensor:
+            """Metres ahead of the camera at which points as far beside its axis are in the picture and not too near."""
+            room = torch.full_like(seen[..., 2], _NEAREST)
+            if self.fill is not None:
+                room = torch.maximum(room, (seen[..., :2].abs() * focal[:, None, None, None] / half).amax(-1))
+            return room
+
         # Seen along a fixed direction from the distance d, a point lies at (x, y, z + d) in the camera's axes.
         beside = (points - target[:, :, None]) @ level.transpose(-1, -2)[:, None]
-        room = torch.full_like(beside[..., 2], _NEAREST)
-        if self.fill is not None:
-            room = torch.maximum(room, (beside[..., :2].abs() * focal[:, None, None, None] / half).amax(-1))
-        distance = torch.maximum(distance, (room - beside[..., 2]).amax((1, 2)))
+        distance = torch.maximum(distance, (depth_needed(beside) - beside[..., 2]).amax((1, 2)))
 
         pans = moves & ~travels
         middle = target.mean(1)
@@ -106,10 +110,7 @@ class CameraSampler:
             stand = middle + distance[:, None] * towards
             turned = turn[:, None] @ look_at(stand[:, None].expand_as(target), target)[0]
             seen = (points - stand[:, None, None]) @ turned.transpose(-1, -2)
-            room = torch.full_like(seen[..., 2], _NEAREST)
-            if self.fill is not None:
-                room = torch.maximum(room, (seen[..., :2].abs() * focal[:, None, None, None] / half).amax(-1))
-            too_near = pans & (room > seen[..., 2]).any(-1).any(-1)
+            too_near = pans & (depth_needed(seen) > seen[..., 2]).any(-1).any(-1)
             if not too_near.any():
                 break
             distance = torch.where(too_near, 1.05 * distance, distance)

@@ -6,7 +6,7 @@ import os
 import weakref
 from collections import OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -15,43 +15,13 @@ from numpy import ndarray
 from motiongan.body.skeleton import NUM_JOINTS
 from motiongan.errors import MotionganError
 from motiongan.files import whole_file
-from motiongan.motion.store import MotionFile
-
-if TYPE_CHECKING:
-    import h5py
+from motiongan.motion.store import OpenMotionFile
 
 POSE_NUMBERS = NUM_JOINTS * 3
 FRAME_BYTES = (POSE_NUMBERS + 3) * 4  # of poses and trans
 _BLOCK = 128  # frames read at once: a chunk of the motion file
 _CLIP_BLOCK = 4096  # clips whose betas are read at once
 _COPY_STEP = 65536  # frames copied at once
-
-
-class LeanMotionFile(MotionFile):
-    """A motion file opened without its table of clips in memory; columns are read by `column` where they are needed."""
-
-    def __enter__(self) -> "LeanMotionFile":
-        return self
-
-    def _load_columns(self) -> None:
-        self.actions = tuple(self._file["actions"].asstr()[:])
-        self.num_clips = len(self._file["clips/start"])
-        self.num_frames = len(self._file["trans"])
-        for name in ("length", "action", "betas", "subject"):
-            if len(self._file[f"clips/{name}"]) != self.num_clips:
-                raise ValueError(f"/clips/{name} is not as long as /clips/start")
-
-    def column(self, name: str) -> ndarray:
-        """A column of numbers of the table of clips. Raises MotionganError where the file lacks it."""
-        if f"clips/{name}" not in self._file:
-            raise MotionganError(f"{self.path}: no `clips/{name}` in it")
-        return np.asarray(self._file[f"clips/{name}"][:])
-
-    def dataset(self, name: str) -> "h5py.Dataset":
-        return self._file[name]
-
-    def close(self) -> None:
-        self._file.close()
 
 
 class FrameReader:
@@ -88,7 +58,7 @@ class FrameReader:
         _READERS.add(self)
 
     def _forget(self) -> None:
-        self._files: dict[int, LeanMotionFile] = {}
+        self._files: dict[int, OpenMotionFile] = {}
         self._descriptors: dict[int, int] = {}
         self._blocks: OrderedDict[tuple[int, int], tuple[ndarray, ...]] = OrderedDict()
         self._process = os.getpid()
@@ -164,7 +134,7 @@ class FrameReader:
 
     def _load(self, file: int, number: int) -> tuple[ndarray, ...]:
         if file not in self._files:
-            self._files[file] = LeanMotionFile(self.paths[file])
+            self._files[file] = OpenMotionFile(self.paths[file])
         opened = self._files[file]
         try:
             if number < 0:
@@ -232,7 +202,7 @@ def uncompressed_copy(path: Path, folder: Path) -> Path:
     state = path.stat()
     mark = hashlib.sha256(f"{path.resolve()} {state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:16]
     target = folder / f"{path.stem}.{mark}.frames"
-    with LeanMotionFile(path) as file:
+    with OpenMotionFile(path) as file:
         if target.exists() and target.stat().st_size == file.num_frames * FRAME_BYTES:
             return target
         try:
@@ -245,7 +215,7 @@ def uncompressed_copy(path: Path, folder: Path) -> Path:
     return target
 
 
-def _frames(file: LeanMotionFile, start: int, stop: int) -> tuple[ndarray, ndarray]:
+def _frames(file: OpenMotionFile, start: int, stop: int) -> tuple[ndarray, ndarray]:
     """Poses (frames, 72) and trans (frames, 3)."""
     poses = np.asarray(file.dataset("poses")[start:stop], dtype=np.float32)
     return poses.reshape(len(poses), POSE_NUMBERS), np.asarray(file.dataset("trans")[start:stop], dtype=np.float32)

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from motiongan.augmentation.frames import LeanMotionFile
 from motiongan.errors import MotionganError, did_you_mean
 from motiongan.motion.actions import select_actions
+from motiongan.motion.store import OpenMotionFile
 
 _CLIPS_AT_ONCE = 65536  # whose subjects are compared
 # Of the scores of `motiongan generate`, those of which less is better.
@@ -50,7 +50,7 @@ class WindowIndex:
         num_frames: list[int] = []
         seen_subjects: set[str] = set()
         for number, path in enumerate(paths):
-            with LeanMotionFile(path) as file:
+            with OpenMotionFile(path) as file:
                 self._check_same(file, paths[0])
                 num_frames.append(file.num_frames)
                 ids = np.array([actions.setdefault(name, len(actions)) for name in file.actions], np.int16)
@@ -102,7 +102,7 @@ class WindowIndex:
             name: (windows[number], windows[number + 1] - windows[number]) for number, name in enumerate(self.actions)
         }
 
-    def _check_same(self, file: LeanMotionFile, first: Path) -> None:
+    def _check_same(self, file: OpenMotionFile, first: Path) -> None:
         self.frame_rate = self.frame_rate or file.frame_rate
         self.body_model = self.body_model or file.body_model
         if abs(file.frame_rate - self.frame_rate) > 1e-6:
@@ -145,7 +145,7 @@ class WindowIndex:
 
 
 def _of_subjects(
-    file: LeanMotionFile, subjects: Sequence[str] | None, without: Iterable[str], seen: set[str]
+    file: OpenMotionFile, subjects: Sequence[str] | None, without: Iterable[str], seen: set[str]
 ) -> ndarray:
     """Which clips are of wanted subjects; names that were met join `seen`."""
     wanted = np.zeros(file.num_clips, bool)
@@ -159,7 +159,7 @@ def _of_subjects(
     return wanted
 
 
-def _good_enough(file: LeanMotionFile, score: str, threshold: float) -> ndarray:
+def _good_enough(file: OpenMotionFile, score: str, threshold: float) -> ndarray:
     """Which clips reach a score's threshold; one that does not have the score (NaN) is not judged by it.
 
     At least the threshold, or at most for `_LESS_IS_BETTER`; the attribute `better` (higher, lower) goes first.

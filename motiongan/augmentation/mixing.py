@@ -91,7 +91,7 @@ class Mixture(Dataset[Any]):
                 raise ValueError(f"real and synthetic windows differ in {name}: {first} and {second}")
         self.real, self.synthetic, self.ratio = real, synthetic, ratio
         self.schedule, self.balance = schedule, balance
-        self.num_real = len(real)  # type: ignore[arg-type]
+        self.num_real = _size(real)
         if not self.num_real:
             raise ValueError("real is empty")
         self.actions: tuple[str, ...] = tuple(
@@ -101,14 +101,14 @@ class Mixture(Dataset[Any]):
 
     def __len__(self) -> int:
         endless = isinstance(self.synthetic, GeneratedStream)
-        return self.num_real + (0 if endless else len(self.synthetic))  # type: ignore[arg-type]
+        return self.num_real + (0 if endless else _size(self.synthetic))
 
     def __getitem__(self, number: int) -> Any:
         return self.__getitems__([number])[0]
 
     def __getitems__(self, numbers: Sequence[int]) -> list[Any]:
         """The samples of a batch: real ones have numbers below `num_real`, synthetic ones from there on."""
-        places = {False: [], True: []}  # type: dict[bool, list[int]]
+        places: dict[bool, list[int]] = {False: [], True: []}
         for place, number in enumerate(numbers):
             places[number >= self.num_real].append(place)
         made: list[Any] = [None] * len(numbers)
@@ -227,7 +227,7 @@ class MixedBatches(Sampler[list[int]]):
             draws = epoch * _EPOCH + number * self.batch_size * self.num_replicas + np.arange(count)
             return np.asarray(draws * len(source.actions) + chosen, dtype=np.int64)
         if balance is None:
-            return random.integers(len(source), size=count)  # type: ignore[arg-type]
+            return random.integers(_size(source), size=count)
         assert isinstance(source, MotionDataset)
         shares = self.mixture.action_shares(ratio)
         names = list(shares)
@@ -256,6 +256,11 @@ class _Passes:
         parts.append(self.left[:wanted])
         self.left = self.left[wanted:]
         return np.concatenate(parts)
+
+
+def _size(source: Any) -> int:
+    """Windows of a map-style data set: torch's Dataset does not promise a length."""
+    return len(source)
 
 
 def _samples(source: Any, numbers: Sequence[int]) -> list[Any]:

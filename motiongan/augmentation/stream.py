@@ -15,12 +15,9 @@ from motiongan.augmentation.fields import DEFAULT_FIELDS, JointPlacer, check_fie
 from motiongan.augmentation.ranks import own_rank
 from motiongan.body.joint_sets import JOINT_SETS
 from motiongan.errors import MotionganError
-from motiongan.models.checkpoint import ModelFile, load_model
-from motiongan.models.generator import draw_noise
+from motiongan.generation.generate import MotionGenerator
+from motiongan.models.checkpoint import load_model
 from motiongan.motion.actions import select_actions
-from motiongan.motion.clip import NUM_BETAS
-from motiongan.motion.features import decode
-from motiongan.motion.footing import settle
 
 _STREAM_FIELDS = (*DEFAULT_FIELDS, "mask", "seed", *JOINT_SETS)
 
@@ -75,11 +72,11 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
         self._placer = JointPlacer(self.fields, body, str(file.provenance["body_model"]), place=str(self.checkpoint))
         # Shared with workers, so that set_epoch reaches those that persist.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._file: ModelFile | None = None
+        self._generator: MotionGenerator | None = None
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_file": None}
+        return {**self.__dict__, "_generator": None}
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next iteration that of another epoch."""
@@ -116,19 +113,14 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
 
         seeds   even numbers below 2^63: the odd one beside each draws the body shape
         """
-        file = self._loaded()
+        generator = self._loaded()
         ids = [self.vocabulary.index(action) for action in actions]
-        frames = max(self.window, file.window)
-        noise = draw_noise(seeds, file.model.num_steps(frames), file.model.config, self.truncation).to(self.device)
-        normal = torch.stack(
-            [torch.randn(NUM_BETAS, generator=torch.Generator().manual_seed(seed ^ 1)) for seed in seeds]
-        )
-        betas = file.betas_mean + normal.to(self.device) @ file.betas_factor.T
-        features = file.model(noise, torch.tensor(ids, device=self.device))[:, :frames]
-        skeleton = file.bones.skeleton(betas)
-        motion = settle(decode(features, skeleton, file.frame_rate), skeleton, file.frame_rate)
+        frames = max(self.window, generator.window)
+        betas = generator.random_betas(seeds).to(self.device)
+        motion = generator.motion(seeds, ids, betas, frames, self.truncation)
 
-        lengths = torch.tensor([file.clip_frames[number] if self.window <= file.window else frames for number in ids])
+        of_action = generator.file.clip_frames if self.window <= generator.window else [frames] * len(self.vocabulary)
+        lengths = torch.tensor([of_action[number] for number in ids])
         room = (lengths - self.window).clamp(min=0) + 1
         starts = torch.tensor([int(default_rng([seed, 2]).integers(int(most))) for seed, most in zip(seeds, room)])
         steps = torch.arange(self.window)
@@ -148,16 +140,16 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
         columns |= self._placer.place(poses, trans, betas)
         return samples({name: columns[name] for name in self.fields})
 
-    def _loaded(self) -> ModelFile:
-        """The model on the device, read by each process for itself."""
-        if self._file is None or self._process != os.getpid():
+    def _loaded(self) -> MotionGenerator:
+        """The generator on the device, read by each process for itself."""
+        if self._generator is None or self._process != os.getpid():
             if self.device.type == "cuda" and getattr(torch.cuda, "_is_in_bad_fork", bool)():
                 raise MotionganError(
                     "GeneratedStream on a GPU cannot run in forked workers: take num_workers=0, or"
                     " multiprocessing_context='spawn'"
                 )
-            self._file, self._process = load_model(self.checkpoint, self.device), os.getpid()
-        return self._file
+            self._generator, self._process = MotionGenerator(self.checkpoint, self.device), os.getpid()
+        return self._generator
 
 
 def _even(bits: int) -> int:

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 from motiongan.errors import MotionganError, did_you_mean
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from tqdm import tqdm
 
     from motiongan.body.smpl import Body
     from motiongan.motion.clip import Clip
     from motiongan.utility.few import Origin, Split
     from motiongan.utility.lifter import LifterConfig
-    from motiongan.utility.report import Results
+    from motiongan.utility.results import Results
+    from motiongan.utility.rows import Row
+    from motiongan.utility.trainings import Task
 
 _RECOGNIZER_STEPS = 500
 _FRAME_RATE = 30.0  # Hz of everything that is learned from and tested on
@@ -58,10 +61,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--truncation", type=float, default=1.0, help="of the clips made by --checkpoint (default: 1)")
     parser.add_argument("--body", type=Path, metavar="FILE", help="body model (default: the one that comes along)")
     parser.add_argument("--jobs", type=int, metavar="N", help="trainings at once (default: one a core)")
-    parser.add_argument("--force", action="store_true", help="replace a report that is there")
+    parser.add_argument(
+        "--trainings", type=Path, metavar="DIR", help="finished trainings, used again (default: trainings in --out)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace a report that is there; trainings are kept")
 
 
-def execute(args: argparse.Namespace) -> None:
+class _Interrupted(Exception):
+    """Ctrl-C during the trainings; says how many are kept."""
+
+
+def execute(args: argparse.Namespace) -> int:
     """Write the few clips, or train all rows, print the table and write the report."""
     from motiongan.utility.few import read_split, write_few
     from motiongan.utility.report import NAMES
@@ -107,8 +117,13 @@ def execute(args: argparse.Namespace) -> None:
         print(f"{args.write_few}: {len(split.few)} clips of {', '.join(split.actions)}; hash {split.content_hash[:8]}")
         print(f"held out: {', '.join(split.held_out)}")
         print(f"next: motiongan train --data {args.write_few} --set data.held_out_share=0")
-        return
-    _measure(args, split, controls)
+        return 0
+    try:
+        _measure(args, split, controls)
+    except _Interrupted as interrupted:
+        print(f"motiongan: interrupted; {interrupted}; the same command goes on from there", file=sys.stderr)
+        return 130  # as a shell reports a command ended by Ctrl-C
+    return 0
 
 
 def _controls(wanted: str | None) -> list[str]:
@@ -129,8 +144,9 @@ def _controls(wanted: str | None) -> list[str]:
 def _measure(args: argparse.Namespace, split: "Split", controls: Sequence[str]) -> None:
     from motiongan.body.smpl import load_body
     from motiongan.cli.device import parse_device
+    from motiongan.evaluation.figures import plain_table
     from motiongan.utility.controls import gaussian_clips, noise_clips
-    from motiongan.utility.report import PAGE_NAME, plain_table, write_report
+    from motiongan.utility.report import PAGE_NAME, rival_table, row_table, verdicts, write_report
 
     parse_device("cpu")  # one thread: a row does not depend on the number of cores
     body = load_body(args.body)
@@ -174,9 +190,12 @@ def _measure(args: argparse.Namespace, split: "Split", controls: Sequence[str]) 
     }
     notes = _notes(args, split, origin, {str(clip.action) for clip in clips.get("synthetic", [])})
     write_report(args.out, results, facts, notes)
-    print(plain_table(results.table()))
-    for note in notes:
-        print(note)
+    print(plain_table(row_table(results)))
+    if rivals := rival_table(results):
+        print(f"\n{plain_table(rivals)}")
+    print()
+    for line in [*verdicts(results), *notes]:
+        print(line)
     print(args.out / PAGE_NAME)
 
 
@@ -189,37 +208,49 @@ def _run(
     body: "Body",
 ) -> "tuple[Results, dict[str, Any]]":
     import torch
-    from tqdm import tqdm
 
-    from motiongan.utility.experiment import Experiment, available_cores, run_experiment
+    from motiongan.utility.experiment import Experiment
     from motiongan.utility.pose_errors import ERRORS
     from motiongan.utility.posing import pose_clips
-    from motiongan.utility.recognition import recognition_rows, run_recognition
-    from motiongan.utility.report import LIFTER_MEASURES, RECOGNITION_MEASURES, Results
+    from motiongan.utility.recognition import Recognition, label_windows, recognition_rows
+    from motiongan.utility.results import LIFTER_MEASURES, RECOGNITION_MEASURES, Results
     from motiongan.utility.rows import make_rows
 
-    seeds = list(range(args.seeds))
     ids = torch.tensor([split.actions.index(str(clip.action)) for clip in test])
-    interval = 0.1 if sys.stderr.isatty() else 5.0
     if args.task == "recognition":
         rows = recognition_rows(synthetic="synthetic" in clips, controls=controls)
         steps = args.steps or _RECOGNIZER_STEPS
-        with tqdm(total=len(rows) * len(seeds), unit="training", mininterval=interval, miniters=1) as bar:
-            right = run_recognition(
-                clips, test, rows, split.actions, body, seeds, steps=steps, on_done=lambda: _advance(bar)
-            )
+        windows = {name: label_windows(each, body, split.actions, overlap=True) for name, each in clips.items()}
+        seen = label_windows(test, body, split.actions, overlap=False)
+        right = _train(args, Recognition(windows, seen, split.actions, steps), rows)
         return Results({"accuracy": right}, ids, split.actions, RECOGNITION_MEASURES), {"steps": steps}
     config = _lifter_config(args)
     rows = make_rows(synthetic="synthetic" in clips, controls=controls, left_out=args.leave_out)
     posed = {name: pose_clips(each, body, split.actions) for name, each in clips.items()}
     experiment = Experiment(posed, pose_clips(test, body, split.actions), config, test[0].frame_rate)
-    with tqdm(total=len(rows) * len(seeds), unit="training", mininterval=interval, miniters=1) as bar:
-        errors = run_experiment(
-            experiment, rows, seeds, jobs=args.jobs or available_cores(), on_done=lambda: _advance(bar)
-        )
+    errors = _train(args, experiment, rows)
     tables = {name: {row: each[..., number] for row, each in errors.items()} for number, name in enumerate(ERRORS)}
     results = Results(tables, ids, split.actions, LIFTER_MEASURES, focus=args.leave_out)
     return results, asdict(config) | {"perturbation": asdict(experiment.perturbation)}
+
+
+def _train(args: argparse.Namespace, task: "Task", rows: "Sequence[Row]") -> "dict[str, Tensor]":
+    """Results by row: those that are kept, and those of the trainings still to do, with one progress line."""
+    from tqdm import tqdm
+
+    from motiongan.utility.trainings import FOLDER_NAME, Trainings, available_cores
+
+    folder = args.trainings or args.out / FOLDER_NAME
+    trainings = Trainings(task, rows, range(args.seeds), folder)
+    interval = 0.1 if sys.stderr.isatty() else 5.0
+    with tqdm(
+        total=len(trainings), initial=len(trainings.results), unit="training", mininterval=interval, miniters=1
+    ) as bar:
+        try:
+            return trainings.run(jobs=args.jobs or available_cores(), on_done=lambda: _advance(bar))
+        except KeyboardInterrupt:
+            kept = f"{len(trainings.results)} of {len(trainings)} trainings are kept in {folder}"
+            raise _Interrupted(kept) from None
 
 
 def _advance(bar: "tqdm[Any]") -> None:

@@ -1,7 +1,6 @@
 """The measures of athletes for the report: JSON, a table per action, and plots of their distributions."""
 
 import html
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from motiongan.evaluation.athletics import FEWEST, MEASURES, Distance, Measured
+from motiongan.evaluation.plots import COLOURS, REAL_COLOURS, png_of
 
 Distances = Mapping[str, Mapping[str, Mapping[str, Distance]]]  # by row, action and measure
 
 _COLUMNS = 4
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
-_REAL_COLOURS = ("#333333", "#8a7f6a")
 _FEW = 8  # values, from which on their density is drawn; fewer are drawn as dots
 
 
@@ -120,9 +118,9 @@ def athletics_plot(measured: Mapping[str, Measured], action_id: int, real: Seque
         made = 0
         for place, label in enumerate(labels):
             if label in real:
-                colour = _REAL_COLOURS[list(real).index(label) % len(_REAL_COLOURS)]
+                colour = REAL_COLOURS[list(real).index(label) % len(REAL_COLOURS)]
             else:
-                colour, made = _COLOURS[made % len(_COLOURS)], made + 1
+                colour, made = COLOURS[made % len(COLOURS)], made + 1
             _ridge(panel, values[name][label], grid, place, colour)
         panel.set_title(MEASURES[name].heading, fontsize=9)
         panel.set_ylim(len(labels) - 0.4, -1.0)
@@ -132,9 +130,7 @@ def athletics_plot(measured: Mapping[str, Measured], action_id: int, real: Seque
         panel.tick_params(axis="y", length=0)
         for side in ("left", "right", "top"):
             panel.spines[side].set_visible(False)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+    return png_of(figure)
 
 
 def _ridge(panel: Any, values: np.ndarray, grid: np.ndarray, place: int, colour: str) -> None:

@@ -23,7 +23,7 @@ from motiongan.evaluation.metrics import (
     tally,
 )
 from motiongan.evaluation.recognizer import Recognizer, cached_recognizer
-from motiongan.evaluation.windows import PosedWindows, pose_windows, segments
+from motiongan.evaluation.windows import FEWEST_FRAMES, PosedWindows, pose_windows, segments
 from motiongan.losses.kinematic import jerk
 from motiongan.models.checkpoint import ModelFile
 from motiongan.motion.clip import Clip
@@ -32,7 +32,6 @@ from motiongan.motion.store import MotionFile
 
 _log = logging.getLogger(__name__)
 
-_SHORTEST = 4  # frames; jerk needs them
 _RECOGNIZER_SEED, _RECOGNIZER_STEPS = 0, 500
 TYPICAL_SHARE = 0.75  # of real windows are at least as good as the typical score
 NOVEL_SHARE = 0.05  # of real pieces are nearer to the training clips of other people than what counts as novel
@@ -53,8 +52,9 @@ class ClipScorer:
         self.body, self.actions, self.window, self.real = body, tuple(actions), window, real
 
     def __call__(self, clips: Sequence[Clip]) -> list[dict[str, float]]:
+        """Scores of every clip by name; {} for one that is too short to measure."""
         scores: list[dict[str, float]] = [{} for _ in clips]
-        usable = [number for number, clip in enumerate(clips) if clip.num_frames >= _SHORTEST]
+        usable = [number for number, clip in enumerate(clips) if clip.num_frames >= FEWEST_FRAMES]
         if not usable:
             return scores
         longest = max(self.window, *(clips[number].num_frames for number in usable))
@@ -147,6 +147,7 @@ class NearestSearch:
         self._squares = self._projected.square().sum(1)
 
     def distance(self, queries: Float[Tensor, "queries values"]) -> Float[Tensor, "queries"]:
+        """Euclidean distance of every query to the nearest candidate, in the unit of the values."""
         if not len(queries):
             return queries.new_zeros(0)
         projected = (queries - self._mean) @ self._axes
@@ -184,7 +185,7 @@ def read_real_motion(
             raise MotionganError(f"{path}: {clip.source or clip.action}: NaN or infinity; `motiongan info --check` it")
     clips = [clip if clip.frame_rate == model.frame_rate else resample(clip, model.frame_rate) for clip in clips]
     unseen = set(model.provenance.get("held_out", ()))
-    train = [clip for clip in clips if clip.subject not in unseen and clip.num_frames >= _SHORTEST]
+    train = [clip for clip in clips if clip.subject not in unseen and clip.num_frames >= FEWEST_FRAMES]
     if lost := [action for action in model.actions if not any(clip.action == action for clip in train)]:
         raise MotionganError(f"{path}: no training clip of {', '.join(lost)}; give the motion that trained the model")
     shown = pose_windows(train, body, actions=model.actions, frames=model.window, overlap=True)
@@ -202,7 +203,7 @@ def read_real_motion(
         raise MotionganError(f"{path}: no training clip is long enough to search for copies")
     novel_from = {}
     if novel:
-        real = [clip for clip in clips if clip.num_frames >= _SHORTEST]
+        real = [clip for clip in clips if clip.num_frames >= FEWEST_FRAMES]
         windows = pose_windows(real, body, actions=model.actions, frames=model.window)
         asked, numbers = segments(windows, every_start=False), {clip.subject: i for i, clip in enumerate(clips)}
         people = torch.tensor([numbers[clip.subject] for clip in real])[windows.clip_ids[asked.rows]]

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from motiongan.body.smpl import Body, load_body
-from motiongan.errors import MotionganError
 from motiongan.evaluation import measuring, neighbours
 from motiongan.evaluation.athletics import Distance, Measured, compare, measure
 from motiongan.evaluation.bootstrap import Sample
-from motiongan.evaluation.figures import OVERALL, Estimate, Figures, Row, action_table, overall_table
+from motiongan.evaluation.figures import OVERALL, Estimate, Figures, Row, overall_table
 from motiongan.evaluation.frechet import fid
 from motiongan.evaluation.measuring import ActionFigures, WindowSet, overall_figures
 from motiongan.evaluation.metrics import tally
@@ -25,7 +24,7 @@ from motiongan.evaluation.recognizer import Recognizer, cached_recognizer
 from motiongan.evaluation.windows import PosedWindows, pose_windows
 from motiongan.motion.clip import Clip
 
-__all__ = ["OVERALL", "Evaluator", "Figures", "action_table", "evaluate", "overall_table", "pose_windows"]
+__all__ = ["OVERALL", "Evaluator", "overall_table"]
 
 TO_HELD_OUT = (
     "fid_held_out",
@@ -311,30 +310,6 @@ class Evaluator:
         """The held-out clips' row without what compares them with themselves."""
         unknown = {name: Estimate(math.nan) for name in TO_HELD_OUT}
         return {action: {**figures, **unknown} for action, figures in row.items()}
-
-
-def evaluate(
-    generated: Sequence[Clip],
-    train: Sequence[Clip],
-    held_out: Sequence[Clip],
-    *,
-    actions: Sequence[str],
-    seed: int,
-    body: Body | None = None,
-    recognizer_steps: int = 500,
-) -> dict[str, dict[str, Figures]]:
-    """{"generated": rows, "held_out": rows}; rows are figures by name, under "overall" and under every action.
-
-    Real clips are cut to the generated clips' median length. To measure several models against the same real clips,
-    make one `Evaluator`.
-    """
-    if not generated:
-        raise MotionganError("no generated clips to evaluate")
-    window = sorted(clip.num_frames for clip in generated)[len(generated) // 2]
-    evaluator = Evaluator(
-        train, held_out, actions=actions, seed=seed, body=body, window=window, recognizer_steps=recognizer_steps
-    )
-    return {"generated": evaluator.measure(generated), "held_out": evaluator.held_out}
 
 
 def _values(row: Row) -> dict[str, Figures]:

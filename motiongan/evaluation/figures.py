@@ -343,7 +343,7 @@ def overall_table(
     for name, figure in FIGURES.items():
         cells = [written(name, row.get(OVERALL, {}).get(name), interval=interval) for row in results.values()]
         rows.append([figure.heading, *cells])
-    return _markdown(rows)
+    return markdown_table(rows)
 
 
 def action_table(results: Mapping[str, Mapping[str, Mapping[str, Estimate | float]]]) -> str:
@@ -354,7 +354,7 @@ def action_table(results: Mapping[str, Mapping[str, Mapping[str, Estimate | floa
         for label, row in results.items():
             if action in row:
                 rows.append([action, label, *(written(name, row[action].get(name)) for name in shown)])
-    return _markdown(rows)
+    return markdown_table(rows)
 
 
 def actions_of(results: Mapping[str, Mapping[str, object]]) -> list[str]:
@@ -372,6 +372,7 @@ def plain_table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as a Markdown table, the first row being the heading."""
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]])

@@ -124,16 +124,6 @@ def _moments(features: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
     return mean, (centred.T * share) @ centred / (1 - share.square().sum())
 
 
-def diversity(features: Float[Tensor, "windows features"]) -> float:
-    """Mean distance between two different samples. Over one action's samples it is their multimodality.
-
-    Source: Guo et al. 2020 (Action2Motion), arXiv 2007.15240, who draw 200 random pairs; here all of them count.
-    """
-    if len(features) < 2:
-        return math.nan
-    return torch.pdist(features.double()).mean().item()
-
-
 def pose_deviation(joints: Float[Tensor, "windows frames joints 3"], mask: Bool[Tensor, "windows frames"]) -> float:
     """RMS distance of a joint from its mean over the windows at the same frame number, averaged over the frames.
 
@@ -196,23 +186,41 @@ def penetration_tally(soles: Float[Tensor, "windows frames 4 3"], mask: Bool[Ten
     return tally((-soles[..., 2].amin(-1)).clamp(min=0), mask)
 
 
+def with_neighbours(frames: Bool[Tensor, "windows frames"]) -> Bool[Tensor, "windows inner"]:
+    """Where a frame and both its neighbours are True: of all frames but the first and the last."""
+    return frames[:, 2:] & frames[:, 1:-1] & frames[:, :-2]
+
+
+def in_air(
+    clearance: Float[Tensor, "windows frames"], mask: Bool[Tensor, "windows frames"]
+) -> Bool[Tensor, "windows inner"]:
+    """Where nothing carries the body: clearance above `UNSUPPORTED` in a frame and both its neighbours."""
+    return with_neighbours((clearance > UNSUPPORTED) & mask)
+
+
+def vertical_acceleration(
+    mass_centre: Float[Tensor, "windows frames 3"], frame_rate: float
+) -> Float[Tensor, "windows inner"]:
+    """Upward acceleration of the centre of mass, m/s^2, in all frames but the first and the last."""
+    height = mass_centre[..., 2]
+    return (height[:, 2:] - 2 * height[:, 1:-1] + height[:, :-2]) * frame_rate**2
+
+
 def flight(
     mass_centre: Float[Tensor, "windows frames 3"],
     clearance: Float[Tensor, "windows frames"],
     mask: Bool[Tensor, "windows frames"],
     frame_rate: float,
 ) -> dict[str, Tally]:
-    """How the body behaves where nothing carries it: clearance above `UNSUPPORTED` in a frame and its neighbours.
+    """How the body behaves where nothing carries it (`in_air`).
 
     air_share        share of such frames
     flight_error     mean of |a_z + 9.81| of the centre of mass in them, m/s^2
     floating_share   share of frames that are in the air but do not fall: a_z more than g / 2 from -g
     """
-    in_air = clearance > UNSUPPORTED
-    inner = mask[:, 2:] & mask[:, 1:-1] & mask[:, :-2]
-    air = in_air[:, 2:] & in_air[:, 1:-1] & in_air[:, :-2] & inner
-    height = mass_centre[..., 2]
-    error = ((height[:, 2:] - 2 * height[:, 1:-1] + height[:, :-2]) * frame_rate**2 + GRAVITY).abs()
+    inner = with_neighbours(mask)
+    air = in_air(clearance, mask)
+    error = (vertical_acceleration(mass_centre, frame_rate) + GRAVITY).abs()
     return {
         "air_share": tally(air, inner),
         "flight_error": tally(error, air),

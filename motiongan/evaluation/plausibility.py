@@ -9,7 +9,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from motiongan.body.skeleton import JOINT, PARENTS
-from motiongan.evaluation.metrics import GRAVITY, SKATE_SPEED, UNSUPPORTED, Tally, tally
+from motiongan.evaluation.metrics import (
+    GRAVITY,
+    SKATE_SPEED,
+    Tally,
+    in_air,
+    tally,
+    vertical_acceleration,
+    with_neighbours,
+)
 
 TOE_HEIGHT = 0.05  # m, of Guided Motion Diffusion
 SKATE_FRAMES = 5  # steps whose mean speed must be as high, of the same
@@ -55,10 +63,10 @@ def floating(
     Heights up to `FLOAT_TOLERANCE` count as 0. So do frames in free fall (vertical acceleration within g / 2 of -g):
     a jump does not float. PhysDiff's figure is the same but counts jumps.
     """
-    inner = mask[:, 2:] & mask[:, 1:-1] & mask[:, :-2]
-    falls = (_acceleration(mass_centre, frame_rate) + GRAVITY).abs() < GRAVITY / 2
+    falls = (vertical_acceleration(mass_centre, frame_rate) + GRAVITY).abs() < GRAVITY / 2
     height = clearance[:, 1:-1]
-    return tally(1000 * torch.where((height > FLOAT_TOLERANCE) & ~falls, height, torch.zeros_like(height)), inner)
+    floats = torch.where((height > FLOAT_TOLERANCE) & ~falls, height, torch.zeros_like(height))
+    return tally(1000 * floats, with_neighbours(mask))
 
 
 def fall(
@@ -69,11 +77,9 @@ def fall(
 ) -> Tally:
     """Mean downward acceleration (m/s^2) of the centre of mass where nothing carries the body: 9.81 on earth.
 
-    The same frames as `metrics.flight`: clearance above `UNSUPPORTED` in a frame and its neighbours. Signed, so that
-    noise averages out and a bias stays.
+    The same frames as `metrics.flight`: `metrics.in_air`. Signed, so that noise averages out and a bias stays.
     """
-    in_air = (clearance > UNSUPPORTED) & mask
-    return tally(-_acceleration(mass_centre, frame_rate), in_air[:, 2:] & in_air[:, 1:-1] & in_air[:, :-2])
+    return tally(-vertical_acceleration(mass_centre, frame_rate), in_air(clearance, mask))
 
 
 def bone_drift(
@@ -96,8 +102,3 @@ def asymmetry(limb_angles: Float[Tensor, "windows frames limbs 2"], mask: Bool[T
     angles = limb_angles.masked_fill(~mask[..., None, None], torch.inf).sort(dim=1).values
     apart = (angles[..., 0] - angles[..., 1]).abs().mean(-1)
     return tally(torch.where(mask, apart, torch.zeros_like(apart)), mask)
-
-
-def _acceleration(mass_centre: Tensor, frame_rate: float) -> Tensor:
-    height = mass_centre[..., 2]
-    return (height[:, 2:] - 2 * height[:, 1:-1] + height[:, :-2]) * frame_rate**2

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from motiongan.body.smpl import Body
-from motiongan.evaluation.evaluate import NearPair
 from motiongan.evaluation.figures import FIGURES, OVERALL, Row
+from motiongan.evaluation.nearness import NearPair
 from motiongan.evaluation.windows import MATCH_LENGTH
 from motiongan.motion.clip import Clip
 from motiongan.rendering.stick_figure import contact_sheet_image
@@ -17,8 +17,8 @@ from motiongan.rendering.stick_figure import contact_sheet_image
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
-_REAL = ("#333333", "#8a7f6a")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
+REAL_COLOURS = ("#333333", "#8a7f6a")
 PLOTTED = (
     "accuracy",
     "synthetic_accuracy",
@@ -50,7 +50,10 @@ def overall_plot(rows: Mapping[str, Row], real: Sequence[str]) -> bytes:
             estimate = rows[label][OVERALL].get(name)
             if estimate is None or np.isnan(estimate.value):
                 continue
-            colour = _REAL[list(real).index(label) % len(_REAL)] if label in real else _COLOURS[place % len(_COLOURS)]
+            if label in real:
+                colour = REAL_COLOURS[list(real).index(label) % len(REAL_COLOURS)]
+            else:
+                colour = COLOURS[place % len(COLOURS)]
             if not np.isnan(estimate.low):
                 panel.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2)
             panel.plot([estimate.value], [place], "o", color=colour, markersize=5)
@@ -64,7 +67,7 @@ def overall_plot(rows: Mapping[str, Row], real: Sequence[str]) -> bytes:
         if "%" in FIGURES[name].form:
             panel.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         panel.grid(axis="x", color="#eeeeee")
-    return _png(figure)
+    return png_of(figure)
 
 
 def sheet(clips: Sequence[Clip], body: Body) -> bytes:
@@ -96,7 +99,8 @@ def pick(clips: Sequence[Clip], actions: Sequence[str], each: int, *, seed: int)
     return picked
 
 
-def _png(figure: "Figure") -> bytes:
+def png_of(figure: "Figure") -> bytes:
+    """The drawn figure; equal figures are equal bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()

@@ -51,12 +51,13 @@ def out_of_fold_scores(
     scores = torch.zeros(0)
     if len(values):
         scores = _classify(values, is_second.float(), weights, folds, seed)
-    results: list[Tensor] = []
-    for windows, rows, part in ((first, first_rows, ~is_second), (second, second_rows, is_second)):
-        results.append(torch.full((len(windows),), torch.nan).index_put((rows,), scores[part]))
-    for windows, rows, part in ((first, first_rows, ~is_second), (second, second_rows, is_second)):
-        results.append(torch.full((len(windows),), -1).index_put((rows,), folds[part]))
-    return results[0], results[1], results[2], results[3]
+
+    def parted(found: Tensor, unused: float) -> tuple[Tensor, Tensor]:
+        """Of each set's windows, `unused` where a window was not."""
+        mine, others = (torch.full((len(windows),), unused, dtype=found.dtype) for windows in (first, second))
+        return mine.index_put((first_rows,), found[~is_second]), others.index_put((second_rows,), found[is_second])
+
+    return *parted(scores, torch.nan), *parted(folds, -1)
 
 
 def separability(

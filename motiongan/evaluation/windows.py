@@ -20,6 +20,7 @@ from motiongan.losses.kinematic import ground_clearance
 from motiongan.motion.clip import Clip
 from motiongan.motion.features import heading_of
 
+FEWEST_FRAMES = 4  # of a clip; jerk needs them
 SHORTEST = 0.6  # s: a rest of a clip shorter than this is no window of its own
 MATCH_LENGTH = 0.8  # s: what is compared in the search for the nearest training motion
 _MATCH_STEP = 2  # only every second frame of it is looked at, and it may start at every second frame
@@ -84,13 +85,13 @@ def pose_windows(
     frames: int,
     overlap: bool = False,
 ) -> PosedWindows:
-    """The clips of `actions`, cut to windows of at most `frames` frames.
+    """The clips of `actions`, cut to windows of at most `frames` frames; none of clips under `FEWEST_FRAMES`.
 
     A shorter clip stays whole; what is left at the end of a longer one counts from `SHORTEST` seconds on.
     overlap   let windows begin every half window: more to train on, none to count twice
     """
     known = {action: index for index, action in enumerate(actions)}
-    usable = [number for number, clip in enumerate(clips) if clip.action in known and clip.num_frames >= 4]
+    usable = [number for number, clip in enumerate(clips) if clip.action in known and clip.num_frames >= FEWEST_FRAMES]
     rates = {clips[number].frame_rate for number in usable}
     if len(rates) > 1:
         raise MotionganError(f"clips of {sorted(rates)} Hz cannot be compared; import them at one --frame-rate")

@@ -42,7 +42,7 @@ class ImportSummary:
 
     files: int = 0
     clips: int = 0
-    minutes: Counter[str] = field(default_factory=Counter)
+    minutes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     clips_per_action: Counter[str] = field(default_factory=Counter)
     subjects: set[str] = field(default_factory=set)
     notices: list[Notice] = field(default_factory=list)
@@ -51,7 +51,7 @@ class ImportSummary:
     def add(self, clip: Clip) -> None:
         action = clip.action or "(no label)"
         self.clips += 1
-        self.minutes[action] += clip.duration / 60  # type: ignore[assignment]
+        self.minutes[action] += clip.duration / 60
         self.clips_per_action[action] += 1
         self.subjects.add(clip.subject)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.random import SeedSequence  # here: numpy.random loads at first use, and its C code loses a Ctrl-C then
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from motiongan.motion.actions import select_actions
 from motiongan.motion.check import MAX_BETA
 from motiongan.motion.clip import NUM_BETAS, Clip
 from motiongan.motion.features import decode
-from motiongan.motion.footing import settle
+from motiongan.motion.footing import Settled, settle
 
 if TYPE_CHECKING:
     from motiongan.generation.quality import QualityGate
@@ -138,7 +139,8 @@ class MotionGenerator:
             numbers, actions = [one.number for one in filled], [self.actions.index(one.action) for one in filled]
             seeds = [clip_seed(seed, one.number, one.attempt) for one in filled]
             shapes = self._betas(betas, seeds, numbers)
-            poses, trans = self._motion(seeds, actions, shapes, frames or self.window, truncation)
+            motion = self.motion(seeds, actions, shapes, frames or self.window, truncation)
+            poses, trans = motion.poses.cpu().numpy(), motion.trans.cpu().numpy()
             for row, number in enumerate(numbers[: len(wanted)]):
                 length = frames or self.file.clip_frames[actions[row]]
                 yield Clip(
@@ -153,28 +155,41 @@ class MotionGenerator:
                 )
 
     @torch.no_grad()
-    def _motion(
-        self, seeds: Sequence[int], actions: Sequence[int], betas: Tensor, frames: int, truncation: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def motion(
+        self,
+        seeds: Sequence[int],
+        action_ids: Sequence[int],
+        betas: Float[Tensor, "clips betas"],
+        frames: int,
+        truncation: float = 1.0,
+    ) -> Settled:
+        """Motion of `frames` frames for each seed, action (index into `actions`) and body, on the generator's device.
+
+        One and the same motion for a seed, up to the last bits where the number of clips is another.
+        """
         model = self.file.model
         noise = draw_noise(seeds, model.num_steps(frames), model.config, truncation).to(self.device)
-        features = model(noise, torch.tensor(actions, device=self.device))[:, :frames]
+        features = model(noise, torch.tensor(action_ids, device=self.device))[:, :frames]
         skeleton = self.file.bones.skeleton(betas.to(self.device))
-        settled = settle(decode(features, skeleton, self.frame_rate), skeleton, self.frame_rate)
-        return settled.poses.cpu().numpy(), settled.trans.cpu().numpy()
+        return settle(decode(features, skeleton, self.frame_rate), skeleton, self.frame_rate)
+
+    def random_betas(self, seeds: Sequence[int]) -> Float[Tensor, "clips betas"]:
+        """A body for each seed, drawn from the training subjects' shapes; on the CPU.
+
+        Its draws are its own: the motion of a seed is the same whatever betas are asked for.
+        """
+        normal = torch.stack(
+            [torch.randn(NUM_BETAS, generator=torch.Generator().manual_seed(seed ^ 1)) for seed in seeds]
+        )
+        return self.file.betas_mean.cpu() + normal @ self.file.betas_factor.cpu().T
 
     def _betas(self, betas: str | np.ndarray, seeds: Sequence[int], numbers: Sequence[int]) -> Tensor:
-        mean, factor = self.file.betas_mean.cpu(), self.file.betas_factor.cpu()
         if isinstance(betas, np.ndarray):
             table = torch.from_numpy(np.atleast_2d(betas).astype(np.float32))
             return table[[number % len(table) for number in numbers]]
         if betas == "mean":
-            return mean.expand(len(seeds), -1)
-        # A stream of its own, so that the motion of a seed is the same whatever betas are asked for.
-        normal = torch.stack(
-            [torch.randn(NUM_BETAS, generator=torch.Generator().manual_seed(seed ^ 1)) for seed in seeds]
-        )
-        return mean + normal @ factor.T
+            return self.file.betas_mean.cpu().expand(len(seeds), -1)
+        return self.random_betas(seeds)
 
     def provenance(self, seed: int) -> dict[str, Any]:
         """What a motion file should say about clips of this model: attributes for MotionWriter."""

@@ -309,9 +309,11 @@ def _stance_step(soles: Tensor, contacts: Tensor, turn: Tensor, step: Tensor) ->
     free = (1 - weight).prod(dim=-1, keepdim=True)
     planted = (wish * weight[..., None]).sum(2) / (weight.sum(-1, keepdim=True) + 1e-6)
     kept = torch.cat([free * step[:, :-1] + (1 - free) * planted, step[:, -1:]], dim=1)
-    # Contacts come and go from one frame to the next; the body does not: a light low-pass (1, 2, 1) over the steps.
-    before, after = torch.cat([kept[:, :1], kept[:, :-1]], dim=1), torch.cat([kept[:, 1:], kept[:, -1:]], dim=1)
-    return 0.25 * before + 0.5 * kept + 0.25 * after
+    # Contacts come and go from one frame to the next; the body does not: a low-pass (1, 4, 6, 4, 1) over the steps.
+    for _ in range(2):
+        before, after = torch.cat([kept[:, :1], kept[:, :-1]], dim=1), torch.cat([kept[:, 1:], kept[:, -1:]], dim=1)
+        kept = 0.25 * before + 0.5 * kept + 0.25 * after
+    return kept
 
 
 def _ground_offset(sole_heights: Tensor, contacts: Tensor, frame_rate: float) -> Tensor:

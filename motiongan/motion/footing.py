@@ -24,6 +24,9 @@ _FEET = ((0, 2), (1, 3))  # heel and ball among the sole points
 _LOW, _LOW_EDGE = 0.035, 0.007
 _SLOW, _SLOW_EDGE = 0.9, 0.12
 _HOLD = 30.0  # pull of a standing point, against 1 for an even offset
+# Height is pulled gently, and not at all below 1 cm: a straight leg that has to give way by 1 cm bends its knee by 17
+# degrees. Held as firmly as the place, the knees of recordings tremble twice as much (docs/log.md).
+_HOLD_HEIGHT, _NEAR = 1.0, 0.01
 _FAST, _CLEARANCE = 1.1, 0.035  # m/s, m: a foot whose heel and ball are both faster swings, at least so high
 _RETURN = 0.05  # pull of the generator's own place; an offset fades within some 5 frames
 _REACH = 0.998  # of a straight leg
@@ -63,7 +66,8 @@ def _offset(points: Float[Tensor, "batch frames 2 3"], frame_rate: float) -> Flo
 
     The offset d minimises, over the steps t and the points p of the foot with standing weight s,
     sum HOLD s (d' + p')^2 + sum d'^2 + RETURN sum d^2 (primes: differences to the next frame). In height the first term
-    is sum HOLD w (d + lowest point - wanted)^2: 0 is wanted where the foot stands, CLEARANCE where it swings lower.
+    is sum HOLD_HEIGHT w (d + lowest point - wanted)^2: where the foot stands, 0 to NEAR above the ground is wanted,
+    where it swings lower, CLEARANCE.
     """
     step = points.diff(dim=1)
     speed = step[..., :2].norm(dim=-1) * frame_rate
@@ -78,9 +82,9 @@ def _offset(points: Float[Tensor, "batch frames 2 3"], frame_rate: float) -> Flo
     swings = torch.sigmoid((speed.amin(-1) - _FAST) / _SLOW_EDGE)
     swings = _of_frames(swings) * torch.sigmoid((_CLEARANCE - lowest) / _LOW_EDGE)
     stand = _of_frames(stands.amax(-1))
-    wanted = _HOLD * (swings * _CLEARANCE - (swings + stand) * lowest)
+    pull = _HOLD_HEIGHT * (swings * (_CLEARANCE - lowest) + stand * (lowest.clamp(0, _NEAR) - lowest))
     one = torch.ones_like(between)
-    upright = _tridiagonal(_diagonal(one) + _RETURN + _HOLD * (swings + stand), -one, wanted[..., None])
+    upright = _tridiagonal(_diagonal(one) + _RETURN + _HOLD_HEIGHT * (swings + stand), -one, pull[..., None])
     return torch.cat([level, upright], dim=-1)
 
 

@@ -1,10 +1,12 @@
-"""Mixed postures: one clip's movement of trunk and arms about the posture, and with the reach, of another's.
+"""Mixed postures: one clip's movement about the posture, and with the reach, of another's.
 
-Few people move in a data set of motion capture. How a person carries the trunk and the arms, and how widely they swing,
-differs from one to the next and goes with any movement of the legs. So a training window may take on some of the
-posture of another clip of its action: the mean rotation of each joint moves towards the other's, and the rotations
-about the mean grow or shrink towards the other's. Statistics of style in the sense of Huang & Belongie 2017 (AdaIN,
-arXiv 1703.06868), on joint rotations. The legs keep theirs, so that the feet stand where they stood.
+Few people move in a data set of motion capture. How a person carries the trunk and the arms, how widely they swing and
+how deep they bend their knees differs from one to the next. So a clip may take on some of the posture of another clip
+of its action: the mean rotation of each joint moves towards the other's, and the rotations about the mean grow or
+shrink towards the other's. Statistics of style in the sense of Huang & Belongie 2017 (AdaIN, arXiv 1703.06868), on
+joint rotations. Windows take on the trunk's and arms' as they are drawn, and their feet stand where they stood;
+whole clips with other legs too, their feet settled anew, are
+made in variants.py.
 """
 
 from collections.abc import Sequence
@@ -17,27 +19,34 @@ from torch import Tensor
 from motiongan.body.skeleton import JOINT, NUM_MOVING_JOINTS
 from motiongan.motion.features import ROTATIONS, rotation_6d, rotation_from_6d
 
-_JOINTS = tuple(
+UPPER_BODY = tuple(
     JOINT[name]
     for name in (
         *("spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar", "left_shoulder"),
         *("right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
     )
 )
+WHOLE_BODY = UPPER_BODY + tuple(
+    JOINT[f"{side}_{name}"] for side in ("left", "right") for name in ("hip", "knee", "ankle")
+)
 _LEAST_SPREAD = 0.05  # rad: a joint that hardly moves says nothing about how far one moves
-_MOST_GROWTH = 1.5  # of a movement; and its inverse
+_MOST_GROWTH = 1.25  # of a movement; and its inverse
 
 
 class Postures:
     """The postures of a list of clips, and their movement about them.
 
     features   of each clip, (its frames, 140), not normalised
+    joints     that are mixed: UPPER_BODY or WHOLE_BODY
     """
 
-    def __init__(self, features: Sequence[Float[Tensor, "_ 140"]], device: torch.device) -> None:
+    def __init__(
+        self, features: Sequence[Float[Tensor, "_ 140"]], device: torch.device, joints: Sequence[int] = UPPER_BODY
+    ) -> None:
+        self.joints = list(joints)
         means, spreads, moves = [], [], []
         for clip in features:
-            rotations = rotation_from_6d(clip[:, ROTATIONS].unflatten(-1, (NUM_MOVING_JOINTS, 6))[:, list(_JOINTS)])
+            rotations = rotation_from_6d(clip[:, ROTATIONS].unflatten(-1, (NUM_MOVING_JOINTS, 6))[:, self.joints])
             mean = roma.special_procrustes(rotations.mean(0))
             move = roma.rotmat_to_rotvec(mean.mT @ rotations)
             means.append(mean)
@@ -67,5 +76,5 @@ class Postures:
         rotations = mean[:, None] @ roma.rotvec_to_rotmat(move)
         mixed = features.clone()
         values = mixed[..., ROTATIONS].unflatten(-1, (NUM_MOVING_JOINTS, 6))
-        values[:, :, list(_JOINTS)] = rotation_6d(rotations)
+        values[:, :, self.joints] = rotation_6d(rotations)
         return mixed

@@ -3,6 +3,7 @@
 docs/format.md tells it field by field. Writing streams to a temporary file beside the target, renamed at the end.
 """
 
+import contextlib
 import datetime
 import hashlib
 import json
@@ -11,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -37,6 +38,8 @@ _FRAME_CHUNK = 128
 _CLIP_CHUNK = 4096
 # Frames (or clips, a chunk of them) held back before they are written: 20 MB.
 _FLUSH_FRAMES = 65536
+# Of the table of clips: what every file has beside `start`.
+_COLUMNS = ("betas", "length", "action", "gender", "subject", "source")
 
 
 class MotionWriter:
@@ -231,11 +234,16 @@ class MotionWriter:
         self._file.create_dataset("joint_names", data=np.array(JOINT_NAMES, dtype=object), dtype=text)
 
 
-class MotionFile:
-    """A motion file opened for reading: `len(file)` clips, `file[i]` reads the frames of clip i only.
+_Opened = TypeVar("_Opened", bound="OpenMotionFile")
 
-    Use as a context manager. Raises MotionganError in one line where the file is missing, cut off, of another
-    format, newer than this reader or of the wrong shape.
+
+class OpenMotionFile:
+    """A motion file opened for reading, its attributes and layout checked; the table of clips stays on disk.
+
+    attributes   those of the root group, as plain values
+    actions      the vocabulary;  num_clips, num_frames   of the whole file
+    Use as a context manager, or close it. Raises MotionganError in one line where the file is missing, cut off, of
+    another format, newer than this reader or of the wrong shape.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -253,9 +261,45 @@ class MotionFile:
             raise MotionganError(
                 f"{self.path}: {reason}; expected a motion file, as `motiongan import` writes"
             ) from None
-        try:
+        with self._told_as_damage():
             self._check_layout()
-            self._load_columns()
+
+    def __enter__(self: _Opened) -> _Opened:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def dataset(self, name: str) -> "h5py.Dataset":
+        """A data set (or group) of the file by its name: "poses", "clips/subject"."""
+        return self._file[name]
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of numbers of the table of clips. Raises MotionganError where the file lacks it."""
+        if f"clips/{name}" not in self._file:
+            raise MotionganError(f"{self.path}: no `clips/{name}` in it")
+        return np.asarray(self._file[f"clips/{name}"][:])
+
+    @property
+    def frame_rate(self) -> float:
+        return float(self.attributes["frame_rate"])
+
+    @property
+    def kind(self) -> str:
+        return str(self.attributes["kind"])
+
+    @property
+    def body_model(self) -> str:
+        return str(self.attributes["body_model"])
+
+    @contextlib.contextmanager
+    def _told_as_damage(self) -> Iterator[None]:
+        """Close the file on any error, and tell in one line those that a damaged file causes."""
+        try:
+            yield
         except (AttributeError, IndexError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
             self._file.close()
             missing = re.search(r"object '(.+)' doesn't exist", str(error))
@@ -265,11 +309,54 @@ class MotionFile:
             self._file.close()
             raise
 
-    def __enter__(self) -> "MotionFile":
-        return self
+    def _check_layout(self) -> None:
+        attributes = {name: _plain(value) for name, value in self._file.attrs.items()}
+        if attributes.get("format") != FORMAT:
+            raise MotionganError(
+                f"{self.path}: not a motion file (no attribute format = {FORMAT}); `motiongan import` it"
+            )
+        version = attributes.get("version")
+        if not isinstance(version, int) or not 1 <= version <= VERSION:
+            raise MotionganError(
+                f"{self.path}: motion file version {version}, this motiongan reads up to {VERSION}; update it"
+            )
+        if attributes.get("up_axis") != "z":
+            raise MotionganError(
+                f"{self.path}: up_axis is {attributes.get('up_axis')!r}, expected 'z'; turn the motion"
+            )
+        if tuple(self._file["joint_names"].asstr()[:]) != JOINT_NAMES:
+            raise MotionganError(f"{self.path}: /joint_names are not SMPL's 24 in their order; poses would be mixed up")
+        self.attributes: dict[str, Any] = attributes
+        if not float(attributes["frame_rate"]) > 0:
+            raise MotionganError(
+                f"{self.path}: frame_rate is {attributes['frame_rate']}, expected a positive number of Hz"
+            )
+        self.num_frames = len(self._file["trans"])
+        for name, shape in (("poses", (self.num_frames, NUM_JOINTS, 3)), ("trans", (self.num_frames, 3))):
+            if self._file[name].shape != shape:
+                expected = "(frames, " + ", ".join(map(str, shape[1:])) + ")"
+                raise MotionganError(
+                    f"{self.path}: /{name} has shape {self._file[name].shape}, expected {expected};"
+                    " import it again with `motiongan import`"
+                )
+        self.actions: tuple[str, ...] = tuple(self._file["actions"].asstr()[:])
+        self.num_clips = len(self._file["clips/start"])
+        columns = [self._file[f"clips/{name}"] for name in _COLUMNS]
+        if any(len(column) != self.num_clips for column in columns) or columns[0].shape[1:] != (NUM_BETAS,):
+            raise MotionganError(
+                f"{self.path}: /clips has columns of different lengths or betas not (clips, {NUM_BETAS})"
+            )
 
-    def __exit__(self, *exception: object) -> None:
-        self._file.close()
+
+class MotionFile(OpenMotionFile):
+    """A motion file opened for reading, with its table of clips: `len(file)` clips, `file[i]` reads the frames of
+    clip i only.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        with self._told_as_damage():
+            self._load_columns()
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -300,18 +387,6 @@ class MotionFile:
             quality={name: float(row[index]) for name, row in self.quality.items() if not np.isnan(row[index])},
         )
 
-    @property
-    def frame_rate(self) -> float:
-        return float(self.attributes["frame_rate"])
-
-    @property
-    def kind(self) -> str:
-        return str(self.attributes["kind"])
-
-    @property
-    def body_model(self) -> str:
-        return str(self.attributes["body_model"])
-
     def content_hash(self) -> str:
         """sha256 over the motion itself (poses, trans, clip table): equal for equal content, whoever wrote it when."""
         digest = hashlib.sha256()
@@ -323,37 +398,6 @@ class MotionFile:
             digest.update(array.tobytes())
         digest.update(json.dumps([self.actions, self.subjects, self.frame_rate]).encode())
         return digest.hexdigest()
-
-    def _check_layout(self) -> None:
-        attributes = {name: _plain(value) for name, value in self._file.attrs.items()}
-        if attributes.get("format") != FORMAT:
-            raise MotionganError(
-                f"{self.path}: not a motion file (no attribute format = {FORMAT}); `motiongan import` it"
-            )
-        version = attributes.get("version")
-        if not isinstance(version, int) or not 1 <= version <= VERSION:
-            raise MotionganError(
-                f"{self.path}: motion file version {version}, this motiongan reads up to {VERSION}; update it"
-            )
-        if attributes.get("up_axis") != "z":
-            raise MotionganError(
-                f"{self.path}: up_axis is {attributes.get('up_axis')!r}, expected 'z'; turn the motion"
-            )
-        if tuple(self._file["joint_names"].asstr()[:]) != JOINT_NAMES:
-            raise MotionganError(f"{self.path}: /joint_names are not SMPL's 24 in their order; poses would be mixed up")
-        self.attributes: dict[str, Any] = attributes
-        if not float(attributes["frame_rate"]) > 0:
-            raise MotionganError(
-                f"{self.path}: frame_rate is {attributes['frame_rate']}, expected a positive number of Hz"
-            )
-        num_frames = len(self._file["trans"])
-        for name, shape in (("poses", (num_frames, NUM_JOINTS, 3)), ("trans", (num_frames, 3))):
-            if self._file[name].shape != shape:
-                expected = "(frames, " + ", ".join(map(str, shape[1:])) + ")"
-                raise MotionganError(
-                    f"{self.path}: /{name} has shape {self._file[name].shape}, expected {expected};"
-                    " import it again with `motiongan import`"
-                )
 
     def _load_columns(self) -> None:
         clips = self._file["clips"]
@@ -369,19 +413,12 @@ class MotionFile:
         # By name, NaN where a clip has no such score; and the units.
         self.quality: dict[str, np.ndarray] = {name: column[:].astype(np.float32) for name, column in scores.items()}
         self.quality_units = {name: str(_plain(column.attrs.get("unit", ""))) for name, column in scores.items()}
-        self.actions: tuple[str, ...] = tuple(self._file["actions"].asstr()[:])
-        num_clips, num_frames = len(self.starts), len(self._file["trans"])
-        columns = (self.lengths, self.action_ids, self.betas, self.genders, self.subjects, self.sources)
-        if any(len(column) != num_clips for column in columns) or self.betas.shape[1:] != (NUM_BETAS,):
-            raise MotionganError(
-                f"{self.path}: /clips has columns of different lengths or betas not (clips, {NUM_BETAS})"
-            )
-        if lost := [name for name, column in self.quality.items() if column.shape != (num_clips,)]:
+        if lost := [name for name, column in self.quality.items() if column.shape != (self.num_clips,)]:
             raise MotionganError(f"{self.path}: /clips/quality/{lost[0]} has not one number for each clip")
-        bad = (self.starts < 0) | (self.lengths < 0) | (self.starts + self.lengths > num_frames)
+        bad = (self.starts < 0) | (self.lengths < 0) | (self.starts + self.lengths > self.num_frames)
         if bad.any():
             raise MotionganError(
-                f"{self.path}: clip {int(bad.argmax())} points outside the {num_frames} frames of the file"
+                f"{self.path}: clip {int(bad.argmax())} points outside the {self.num_frames} frames of the file"
             )
         if ((self.action_ids < -1) | (self.action_ids >= len(self.actions))).any():
             raise MotionganError(

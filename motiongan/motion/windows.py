@@ -16,6 +16,9 @@ from motiongan.motion.clip import Clip
 from motiongan.motion.features import NUM_FEATURES, encode, mirror
 from motiongan.motion.posture import Postures
 from motiongan.motion.resample import resample
+from motiongan.motion.variants import Source, mixed_variants
+
+_MOST_FRAMES = 1 << 20  # of all clips at all speeds with their variants: 1.2 GB with the mirrored ones
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class DataConfig:
     min_frames: int = 16  # shorter clips are left out
     mirror: bool = True  # also train on mirrored clips; "left"/"right" in an action's name are swapped
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # also train on slower and faster copies; 1 = as captured
+    variants: int = 4  # of every clip, with another's posture, legs too (variants.py); fewer where frames are many
     posture: float = 1.0  # a window takes on up to this share of the arms' and trunk's posture of another clip; 0 = off
     balance: float = 0.5  # an action is drawn by its share of frames to this power: 1 = as in the data, 0 = all equal
 
@@ -90,27 +94,19 @@ class WindowSampler:
         device: torch.device,
     ) -> None:
         self.window = config.window
+        sources = _sources(clips, skeletons, config)
+        if not sources:
+            raise MotionganError(f"no clip has the {config.min_frames} frames that training needs (data.min_frames)")
         tables: list[Tensor] = []
         action_ids: list[int] = []
         index = {action: number for number, action in enumerate(actions)}
-        for clip, skeleton in zip(clips, skeletons, strict=True):
-            assert clip.action is not None
-            other = mirrored_action(clip.action)
-            for speed in config.speeds:
-                faster = _at_speed(clip, speed)
-                if faster.num_frames < config.min_frames:
-                    continue
-                features = encode(
-                    torch.from_numpy(faster.poses), torch.from_numpy(faster.trans), skeleton, clip.frame_rate
-                )
-                tables.append(features)
-                action_ids.append(index[clip.action])
-                # A side that the vocabulary does not know (kick_left alone) has no mirrored counterpart.
-                if config.mirror and other in index:
-                    tables.append(mirror(features))
-                    action_ids.append(index[other])
-        if not tables:
-            raise MotionganError(f"no clip has the {config.min_frames} frames that training needs (data.min_frames)")
+        for features, action in _with_variants(sources, config, clips[0].frame_rate):
+            tables.append(features)
+            action_ids.append(index[action])
+            # A side that the vocabulary does not know (kick_left alone) has no mirrored counterpart.
+            if config.mirror and (other := mirrored_action(action)) in index:
+                tables.append(mirror(features))
+                action_ids.append(index[other])
         lengths = torch.tensor([len(table) for table in tables])
         self.frames = torch.cat(tables).to(device)  # (all frames, 140)
         self.starts = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)[:-1]])
@@ -140,6 +136,33 @@ class WindowSampler:
             clips, others, share = (values.to(self.device) for values in (clips, others, share))
             features = self.postures.mix(features, rows, clips, others, share)
         return Batch(features, mask, actions.to(self.device))
+
+
+def _sources(clips: Sequence[Clip], skeletons: Sequence[Skeleton], config: DataConfig) -> list[Source]:
+    """Every clip at every speed at which it is long enough."""
+    sources = []
+    for number, (clip, skeleton) in enumerate(zip(clips, skeletons, strict=True)):
+        assert clip.action is not None
+        for speed in config.speeds:
+            faster = _at_speed(clip, speed)
+            if faster.num_frames >= config.min_frames:
+                poses, trans = torch.from_numpy(faster.poses), torch.from_numpy(faster.trans)
+                features = encode(poses, trans, skeleton, clip.frame_rate)
+                sources.append(Source(features, skeleton, clip.action, number))
+    return sources
+
+
+def _with_variants(
+    sources: Sequence[Source], config: DataConfig, frame_rate: float
+) -> list[tuple[Float[Tensor, "_ 140"], str]]:
+    """Features and action of the sources and of as many variants as `config` wants and memory holds."""
+    room = _MOST_FRAMES // sum(len(source.features) for source in sources) - 1
+    tables = [(source.features, source.action) for source in sources]
+    if (count := min(config.variants, room)) > 0:
+        random = torch.Generator().manual_seed(config.split_seed)
+        made = mixed_variants(sources, count, frame_rate, generator=random)
+        tables += [(features, sources[number].action) for number, features in made]
+    return tables
 
 
 def _at_speed(clip: Clip, speed: float) -> Clip:

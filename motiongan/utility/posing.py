@@ -12,6 +12,7 @@ from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
 from motiongan.motion.clip import Clip
 from motiongan.utility.perturbation import JOINTS, Perturbation
+from motiongan.utility.trainings import content_hash
 
 FIELD = 27  # frames that a lifter sees round each frame that it places
 BLOCK = 17  # frames of a test window that are placed, all under one camera
@@ -33,6 +34,10 @@ class PosedClips:
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def content_hash(self) -> str:
+        """Of all that they hold."""
+        return content_hash(self.joints, self.starts, self.lengths, self.action_ids)
 
     def draw(
         self, count: int, perturbation: Perturbation | None, *, generator: torch.Generator

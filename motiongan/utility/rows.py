@@ -14,6 +14,13 @@ CONTROLS = {
     "PCA-Gaussian": "few + clips of a per-action PCA-Gaussian fitted to the same few: the cheap rival",
 }
 
+# What a row must beat: the same with clips of the PCA-Gaussian.
+RIVALS = {
+    SYNTHETIC: "control: few + PCA-Gaussian",
+    BOTH: "control: few + perturbation + PCA-Gaussian",
+    ONLY: "control: PCA-Gaussian only",
+}
+
 
 @dataclass(frozen=True)
 class Row:

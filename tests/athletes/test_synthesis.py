@@ -13,17 +13,12 @@ from motiongan.athletes.synthesis import draw_athlete, synthesize, synthesize_ac
 from motiongan.body.anatomy import centre_of_mass, foot_contacts, joint_range_violation
 from motiongan.body.kinematics import PosedSkeleton, forward_kinematics
 from motiongan.body.skeleton import JOINT
-from motiongan.body.smpl import Body, load_body
+from motiongan.body.smpl import Body
 from motiongan.motion.clip import Clip
 
 ACTIONS = ("walk", "run", "sprint", "jump", "squat", "lunge", "kick", "throw", "jumping_jack")
 WITH_FLIGHT = ("run", "sprint", "jump", "jumping_jack")
 RATE = 30.0
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
 
 
 @pytest.fixture(scope="module")

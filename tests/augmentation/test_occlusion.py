@@ -10,15 +10,10 @@ from motiongan.augmentation.cameras import CameraSampler, project
 from motiongan.augmentation.occlusion import BodyOcclusion
 from motiongan.body.joint_sets import JOINT_SETS
 from motiongan.body.skeleton import JOINT
-from motiongan.body.smpl import Body, load_body
+from motiongan.body.smpl import Body
 from motiongan.rendering.camera import Camera
 
 NAMES = JOINT_SETS["smpl24"].names
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
 
 
 def from_azimuth(azimuth: float, points: torch.Tensor) -> Camera:

@@ -13,14 +13,9 @@ from motiongan.body.anatomy import centre_of_mass
 from motiongan.body.keypoints import KEYPOINT_NAMES
 from motiongan.body.kinematics import forward_kinematics
 from motiongan.body.skeleton import JOINT, MIRROR_JOINTS, SOLE_NAMES
-from motiongan.body.smpl import GENDERS, Body, load_body
+from motiongan.body.smpl import GENDERS, Body
 
 VERSION_1 = Path(__file__).resolve().parents[2] / "tools" / "bake_body" / "version_1.npz"
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
 
 
 def pose(**degrees: tuple[float, float, float]) -> torch.Tensor:

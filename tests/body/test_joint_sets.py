@@ -9,14 +9,8 @@ from torch.testing import assert_close
 
 from motiongan.body.joint_sets import JOINT_SETS, RIG_NAMES
 from motiongan.body.skeleton import JOINT, MIRROR_JOINTS, PARENTS
-from motiongan.body.smpl import Body, load_body
 
 UPRIGHT = torch.tensor([np.pi / 2, 0.0, 0.0], dtype=torch.float32)
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
 
 
 def random_pose(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -33,11 +33,6 @@ SMPLX_PARENTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
-
-
 def kintree(parents: list[int]) -> np.ndarray:
     return np.array([[2**32 - 1, *parents[1:]], range(len(parents))], dtype=np.uint32)
 

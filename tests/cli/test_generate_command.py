@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from format_page import untold
 
 from motiongan.cli.main import main
 from motiongan.models.checkpoint import file_hash
@@ -180,10 +181,11 @@ def test_a_gate_stores_scores_bounds_and_the_acceptance_rate(generate, quick_rec
     with MotionFile("out.h5") as file:
         gate = json.loads(file.attributes["quality_gate"])
         assert set(file.quality) <= set(SCORE_UNITS)
-        assert {"recognized", "foot_skate", "joint_range_violation", "jerk", "training_distance"} <= set(file.quality)
+        assert {"recognized", "joint_range_violation", "jerk", "training_distance"} <= set(file.quality)
         assert (file.quality["accepted"] == 1).all()
         drawn = int(file.quality["attempts"].sum())
         assert file.attributes["acceptance_rate"] == 80 / drawn
+        assert untold("out.h5") == set()
         assert (
             second
             == f"quality gate: {80 / drawn:.1%} of {drawn} draws accepted ("

@@ -3,11 +3,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from format_page import untold
 
 from motiongan.cli.main import main
 from motiongan.motion.store import MotionFile, write_clips
 from motiongan.training.dataset import load_training_data
 from motiongan.training.run import train
+from motiongan.utility.experiment import Experiment
 
 QUICK = ["--seeds", "2", "--steps", "4", "--width", "8", "--jobs", "1", "--train-clips-per-action", "2"]
 
@@ -44,6 +46,7 @@ def test_a_generator_that_saw_more_than_the_few_is_refused_and_one_of_the_few_is
     assert not (files / "utility").exists()
 
     assert main([*common, "--write-few", "few.h5"]) == 0
+    assert untold("few.h5") == set()
     with MotionFile("few.h5") as few:
         _write_generated("own.h5", make_clip, few.content_hash())
     capsys.readouterr()
@@ -103,11 +106,48 @@ def test_a_model_trained_on_the_written_few_is_taken_as_honest(
 
 def test_recognition_tells_the_share_of_the_real_ones_accuracy(files, capsys):
     arguments = ["utility", "--real", "real.h5", "--held-out", "ben", "--synthetic", "aug.h5", "--allow-leak"]
-    assert main([*arguments, "--task", "recognition", "--seeds", "1", "--steps", "3"]) == 0
+    assert main([*arguments, "--task", "recognition", "--seeds", "1", "--steps", "3", "--jobs", "1"]) == 0
     facts = json.loads((files / "utility/report.json").read_text())
     assert list(facts["rows"]) == ["few", "synthetic only", "few + synthetic", "all real"]
     assert 0 <= facts["rows"]["synthetic only"]["accuracy"]["value"] <= 1
     assert "share of few's" in capsys.readouterr().out
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped_and_a_larger_one_adds_what_is_new(files, capsys, monkeypatch):
+    trained, stop_at = [], [3]
+    real = Experiment.train
+
+    def counted(self, row, seed):
+        if len(trained) + 1 == stop_at[0]:
+            raise KeyboardInterrupt
+        trained.append((row.name, seed))
+        return real(self, row, seed)
+
+    monkeypatch.setattr(Experiment, "train", counted)
+    arguments = ["utility", "--real", "real.h5", "--held-out", "ben", "--synthetic", "aug.h5", "--allow-leak", *QUICK]
+    arguments += ["--seeds", "1"]
+    assert main([*arguments, "--out", "broken"]) == 130
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "2 of 7 trainings are kept in broken/trainings; the same command goes on" in told
+    assert [entry.name for entry in (files / "broken").iterdir()] == ["trainings"]
+
+    stop_at[0] = 0
+    assert main([*arguments, "--out", "broken"]) == 0
+    assert len(trained) == len(set(trained)) == 7  # none of them twice
+    assert main([*arguments, "--out", "unbroken"]) == 0
+    assert len(trained) == 14
+    for name in ("report.json", "report.md", "report.png"):
+        assert (files / "broken" / name).read_bytes() == (files / "unbroken" / name).read_bytes()
+
+    del trained[:]
+    assert main([*arguments, "--seeds", "2", "--controls", "copies", "--out", "broken", "--force"]) == 0
+    assert [name for name, seed in trained if seed == 0] == ["control: few + copies"]
+    assert len(trained) == 1 + 8
+    alone, with_more = (
+        json.loads((files / name / "report.json").read_text())["rows"]["few"]["mpjpe"]["by_seed"]
+        for name in ("unbroken", "broken")
+    )
+    assert with_more[0] == alone[0]
 
 
 @pytest.mark.parametrize(

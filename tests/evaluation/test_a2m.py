@@ -14,7 +14,6 @@ from scipy.linalg import sqrtm
 from torch.testing import assert_close
 
 from motiongan.body.skeleton import JOINT, JOINT_NAMES
-from motiongan.body.smpl import load_body
 from motiongan.cli.main import main
 from motiongan.errors import MotionganError
 from motiongan.evaluation import a2m
@@ -32,11 +31,6 @@ needs_classifiers = pytest.mark.skipif(
 needs_recordings = pytest.mark.skipif(
     not (SHARED / "mocap").is_dir(), reason="the recordings in ../shared/mocap are not here"
 )
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body()
 
 
 @pytest.fixture(scope="module")

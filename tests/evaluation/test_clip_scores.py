@@ -8,7 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from motiongan.body.skeleton import JOINT
-from motiongan.body.smpl import Body, load_body
+from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
 from motiongan.evaluation import clip_scores
 from motiongan.evaluation.clip_scores import ClipScorer, NearestSearch, RealMotion, read_real_motion
@@ -20,11 +20,6 @@ from motiongan.motion.store import read_clips, write_clips
 
 RATE = 30.0
 COPIED = ("squat", "kick_left", "kick_right")  # their middle 0.8 s begin at an even frame, where pieces are searched
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
 
 
 def _standing(body: Body, num_frames: int = 40, height: float = 0.0, velocity: float = 0.0, **fields: object) -> Clip:

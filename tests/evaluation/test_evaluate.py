@@ -8,19 +8,15 @@ import torch
 from torch.testing import assert_close
 
 from motiongan.body.skeleton import JOINT
-from motiongan.body.smpl import load_body
 from motiongan.errors import MotionganError
-from motiongan.evaluation.evaluate import OVERALL, Evaluator, action_table, evaluate, overall_table, pose_windows
+from motiongan.evaluation.evaluate import Evaluator
+from motiongan.evaluation.figures import OVERALL, action_table, overall_table
+from motiongan.evaluation.windows import pose_windows
 from motiongan.motion.clip import Clip
 from motiongan.motion.features import UPRIGHT
 
 ACTIONS = ("wave", "kick")
 RATE = 30.0
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body()
 
 
 @pytest.fixture(scope="module")
@@ -133,24 +129,19 @@ def test_the_same_call_gives_the_same_figures(evaluator, trans_height):
         assert figures == pytest.approx(second[name], rel=0, abs=0, nan_ok=True)
 
 
-def test_evaluate_measures_an_action_without_held_out_clips_too(body, trans_height):
+def test_an_action_is_measured_without_held_out_clips_too(body, trans_height):
     held_out = [clip for clip in clips(4, 500, trans_height) if clip.action == "wave"]
-    rows = evaluate(
-        clips(4, 900, trans_height),
-        clips(6, 0, trans_height),
-        held_out,
-        actions=ACTIONS,
-        seed=0,
-        body=body,
-        recognizer_steps=20,
+    evaluator = Evaluator(
+        clips(6, 0, trans_height), held_out, actions=ACTIONS, seed=0, body=body, window=40, recognizer_steps=20
     )
-    assert set(rows["held_out"]) == {OVERALL, "wave"}
-    assert math.isnan(rows["generated"]["kick"]["nn_ratio"])
-    assert rows["generated"]["kick"]["penetration_mm"] >= 0
-    assert math.isfinite(rows["generated"][OVERALL]["fid"])
+    made = evaluator.measure(clips(4, 900, trans_height))
+    assert set(evaluator.held_out) == {OVERALL, "wave"}
+    assert math.isnan(made["kick"]["nn_ratio"])
+    assert made["kick"]["penetration_mm"] >= 0
+    assert math.isfinite(made[OVERALL]["fid"])
     # Overall compares like with like: the one action that both have.
-    assert rows["generated"][OVERALL]["windows"] == 4
-    assert rows["generated"][OVERALL]["low_toe_share"] == rows["generated"]["wave"]["low_toe_share"]
+    assert made[OVERALL]["windows"] == 4
+    assert made[OVERALL]["low_toe_share"] == made["wave"]["low_toe_share"]
 
 
 def test_mixed_frame_rates_are_refused_in_one_line(body, trans_height):
@@ -175,6 +166,7 @@ def test_the_tables_show_each_figure_in_its_unit_and_a_dash_where_there_is_none(
 
 def test_held_out_clips_that_are_copies_give_no_nearness_to_compare_with(body, trans_height):
     train = clips(4, 0, trans_height)
-    rows = evaluate(clips(4, 900, trans_height), train, train, actions=ACTIONS, seed=0, body=body, recognizer_steps=20)
-    assert math.isnan(rows["generated"]["wave"]["nn_ratio"])
-    assert rows["generated"]["wave"]["nn_mm"] > 0
+    evaluator = Evaluator(train, train, actions=ACTIONS, seed=0, body=body, window=40, recognizer_steps=20)
+    made = evaluator.measure(clips(4, 900, trans_height))["wave"]
+    assert math.isnan(made["nn_ratio"])
+    assert made["nn_mm"] > 0

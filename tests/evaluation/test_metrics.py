@@ -6,7 +6,6 @@ from torch.testing import assert_close
 
 from motiongan.evaluation.metrics import (
     GRAVITY,
-    diversity,
     flight,
     foot_skate,
     frechet_distance,
@@ -61,11 +60,6 @@ def test_frechet_distance_with_weights_equals_repeated_samples_at_large_numbers(
     assert frechet_distance(values, others) > 3  # the mix differs
     weights = torch.cat([torch.full((400,), 1.0), torch.full((100,), 4.0)])
     assert frechet_distance(values, others, None, weights) == pytest.approx(0, abs=0.05)
-
-
-def test_diversity_is_the_mean_distance_of_pairs():
-    assert diversity(torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]])) == pytest.approx(10 / 3)
-    assert math.isnan(diversity(torch.zeros(1, 2)))
 
 
 def test_clips_in_step_have_no_pose_deviation_however_much_they_move():

@@ -10,17 +10,11 @@ import numpy as np
 import pytest
 
 from motiongan.body.skeleton import JOINT
-from motiongan.body.smpl import Body, load_body
 from motiongan.exports.selection import Export, ExportOptions, NamedClip, select
 from motiongan.motion.clip import Clip
 from motiongan.motion.store import write_clips
 
 BETAS = np.array([0.5, -1.0, 0.3, 0.8, -0.2, 0.1, 0.6, -0.4, 0.2, -0.7], dtype=np.float32)
-
-
-@pytest.fixture(scope="session")
-def body() -> Body:
-    return load_body()
 
 
 def raised_left_hand(num_frames: int = 6, **fields: object) -> Clip:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from foreign_skeleton import bvh_text, foreign_motion, moving_poses, spread_rest
+from format_page import untold
 
-from motiongan.body.smpl import Body, load_body
+from motiongan.body.smpl import Body
 from motiongan.cli.main import main
 from motiongan.errors import MotionganError
 from motiongan.formats.importing import ImportOptions, import_motion
@@ -20,11 +21,6 @@ from motiongan.motion.store import MotionFile, read_clips, write_clips
 
 SHARED = Path(__file__).parents[2] / "../shared/mocap"
 BETAS = np.array([0.5, -0.5, 0, 0, 0, 0, 0, 0, 0, 0], dtype=np.float32)
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
 
 
 def write_bvh(path: Path, body: Body, seed: int = 0, num_frames: int = 121, betas: np.ndarray = BETAS) -> np.ndarray:
@@ -54,6 +50,7 @@ def test_what_cannot_be_read_in_a_folder_is_left_out_and_told(tmp_path: Path, bo
     np.savez(tmp_path / "in" / "empty.npz", mocap_framerate=120.0, **empty)
     summary = import_motion([tmp_path / "in"], tmp_path / "out.h5")
     assert len(read_clips(tmp_path / "out.h5")) == 1
+    assert untold(tmp_path / "out.h5") == set()
     left_out = {Path(notice.source).name: notice.text for notice in summary.notices if notice.kind == "left out"}
     assert set(left_out) == {"half.tar.gz", "part.npz", "empty.npz"}
     assert left_out["empty.npz"] == "a clip without frames"

@@ -11,7 +11,7 @@ import torch
 from foreign_skeleton import MIXAMO, foreign_motion, moving_poses, rotation, spread_rest
 
 from motiongan.body.skeleton import JOINT, JOINT_NAMES
-from motiongan.body.smpl import Body, load_body
+from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
 from motiongan.formats.fit import measure_fit
 from motiongan.formats.grounding import find_floor, level_soles
@@ -22,11 +22,6 @@ from motiongan.motion.clip import Clip
 
 SHARED = Path(__file__).parents[2] / "../shared/mocap"
 BETAS = np.array([0.8, -0.5, 0.6, 0, 0, 0, 0, 0, 0, 0], dtype=np.float32)
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
 
 
 def distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -150,13 +150,13 @@ def test_truncation_brings_clips_nearer_together(generator):
 
 def test_memory_is_asked_for_one_batch_at_a_time(generator, monkeypatch):
     sizes = []
-    real = MotionGenerator._motion
+    real = MotionGenerator.motion
 
     def counted(self, seeds, *rest):
         sizes.append(len(seeds))
         return real(self, seeds, *rest)
 
-    monkeypatch.setattr(MotionGenerator, "_motion", counted)
+    monkeypatch.setattr(MotionGenerator, "motion", counted)
     stream = generator.stream("walk", n=10**9, batch=4)
     for _ in range(9):
         next(stream)

@@ -244,7 +244,7 @@ def test_a_foot_in_contact_does_not_move_though_the_features_say_so(make_clip, s
         sliding = free.soles[0, span, foot, :2].diff(dim=0).norm(dim=-1).sum()
         standing = planted.soles[0, span, foot, :2].diff(dim=0).norm(dim=-1).sum()
         assert sliding > 0.3
-        assert standing < 0.05 * sliding  # not 0: a light low-pass over the steps keeps the body from trembling
+        assert standing < 0.07 * sliding  # not 0: a low-pass over the steps keeps the body from trembling
 
 
 def test_feet_in_contact_stand_on_the_ground_though_the_features_float(make_clip, skeleton):
@@ -281,7 +281,7 @@ def test_without_contact_the_features_alone_say_where_the_body_is(make_clip, ske
     features[..., HEIGHT] += 1.0  # well above the ground
     free, planted = (decode(features, skeleton, 30.0, plant_feet=plant) for plant in (False, True))
     # Within what the low-pass over the steps takes off the corners of the path.
-    assert_close(planted.joints, free.joints, atol=5e-3, rtol=0)
+    assert_close(planted.joints, free.joints, atol=8e-3, rtol=0)
 
 
 def test_a_jump_is_not_pulled_to_the_ground_by_the_feet_that_left_it(make_clip, skeleton):

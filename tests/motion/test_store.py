@@ -11,12 +11,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from format_page import untold
 
 from motiongan import __version__
 from motiongan.body.skeleton import JOINT_NAMES
 from motiongan.cli.main import main
 from motiongan.errors import MotionganError
-from motiongan.motion.clip import Clip
+from motiongan.motion.clip import SCORE_UNITS, Clip
 from motiongan.motion.output import OutputFile
 from motiongan.motion.store import MotionFile, MotionWriter, read_clips, write_clips
 
@@ -122,6 +123,12 @@ def test_scores_survive_the_file_with_their_units(tmp_path, make_clip):
         }
         assert np.array_equal(scores["foot_skate"][:], np.float32([0.25, np.nan, 0.125]), equal_nan=True)
         assert file.attrs["version"] == 1
+
+
+def test_everything_in_a_file_is_told_in_the_docs(tmp_path, make_clip):
+    clip = dataclasses.replace(make_clip(), seed=2, quality=dict.fromkeys([*SCORE_UNITS, "of_mine"], 0.5))
+    write_clips(tmp_path / "motion.h5", [clip], kind="generated", provenance={**MADE_BY, "on_a_whim": "yes"})
+    assert untold(tmp_path / "motion.h5") == {"on_a_whim", "of_mine"}
 
 
 def test_a_score_that_turns_up_late_is_unknown_for_the_clips_before(tmp_path, make_clip, monkeypatch):

@@ -13,7 +13,7 @@ from motiongan.motion.clip import Clip
 from motiongan.motion.features import encode, mirror
 from motiongan.motion.windows import DataConfig, WindowSampler, split_subjects
 
-PLAIN = {"mirror": False, "speeds": (1.0,), "posture": 0.0, "window": 32, "min_frames": 16}
+PLAIN = {"mirror": False, "speeds": (1.0,), "variants": 0, "posture": 0.0, "window": 32, "min_frames": 16}
 
 
 @pytest.fixture

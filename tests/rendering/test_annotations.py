@@ -7,7 +7,7 @@ from painted_scene import UPRIGHT, cut, paint, painted_clip, placed_track
 from torch.testing import assert_close
 
 from motiongan.body.skeleton import JOINT, JOINT_NAMES, NUM_JOINTS
-from motiongan.body.smpl import Body, load_body
+from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
 from motiongan.rendering.annotations import annotate, camera_parameters, decode_mask, encode_mask, mask_box
 from motiongan.rendering.camera import Camera
@@ -17,21 +17,6 @@ from motiongan.rendering.rasterizer import Buffers
 
 # pycocotools 2.0.11 decodes masks through what numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
-
-
-@pytest.fixture(scope="module")
-def keypoints(body: Body) -> Keypoints:
-    return body_keypoints(body)
-
-
-@pytest.fixture(scope="module")
-def clip(body: Body) -> RenderedClip:
-    return painted_clip(body)
 
 
 def looking_north(num_frames: int = 1, scale: int = 1) -> Camera:

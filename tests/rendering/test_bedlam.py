@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from painted_scene import cut, painted_clip
+from painted_scene import cut
 from torch.testing import assert_close
 
-from motiongan.body.smpl import Body, load_body
+from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
 from motiongan.rendering.bedlam import (
     RecordWriter,
@@ -20,22 +20,7 @@ from motiongan.rendering.bedlam import (
     record_path,
 )
 from motiongan.rendering.frames import RenderedClip
-from motiongan.rendering.keypoints import Keypoints, body_keypoints
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
-
-
-@pytest.fixture(scope="module")
-def keypoints(body: Body) -> Keypoints:
-    return body_keypoints(body)
-
-
-@pytest.fixture(scope="module")
-def clip(body: Body) -> RenderedClip:
-    return painted_clip(body)
+from motiongan.rendering.keypoints import Keypoints
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import torch
 from painted_scene import painted_clip
 
-from motiongan.body.smpl import Body, load_body
+from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
 from motiongan.rendering.bedlam import RecordWriter, read_blocks
 from motiongan.rendering.camera import Camera
@@ -20,16 +20,6 @@ from motiongan.rendering.rasterizer import Buffers
 
 # pycocotools 2.0.11 decodes masks through what numpy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body()
-
-
-@pytest.fixture(scope="module")
-def keypoints(body: Body) -> Keypoints:
-    return body_keypoints(body)
 
 
 def record(folder, clip: RenderedClip, body: Body, keypoints: Keypoints) -> None:

@@ -1,9 +1,10 @@
 import torch
 
-from motiongan.utility.experiment import Experiment, run_experiment
+from motiongan.utility.experiment import Experiment
 from motiongan.utility.lifter import LifterConfig
 from motiongan.utility.posing import PosedClips
 from motiongan.utility.rows import CONTROLS, Row, make_rows
+from motiongan.utility.trainings import Trainings
 
 
 def clips(seed):
@@ -20,7 +21,7 @@ def experiment():
 def test_every_row_and_seed_has_an_error_of_every_test_clip_and_rows_of_one_seed_pair():
     done = []
     rows = [Row("few", "few"), Row("again", "few"), Row("all", "all")]
-    errors = run_experiment(experiment(), rows, [0, 1], on_done=lambda: done.append(1))
+    errors = Trainings(experiment(), rows, [0, 1]).run(on_done=lambda: done.append(1))
     assert {name: tuple(table.shape) for name, table in errors.items()} == dict.fromkeys(
         ("few", "again", "all"), (2, 2, 4)
     )
@@ -32,7 +33,7 @@ def test_every_row_and_seed_has_an_error_of_every_test_clip_and_rows_of_one_seed
 
 def test_workers_find_what_one_process_finds():
     rows = [Row("both", "few", "copies", perturbed=True)]
-    alone, shared = (run_experiment(experiment(), rows, [0], jobs=jobs)["both"] for jobs in (1, 2))
+    alone, shared = (Trainings(experiment(), rows, [0, 1]).run(jobs=jobs)["both"] for jobs in (1, 2))
     assert torch.equal(alone, shared)
 
 

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 from conftest import UPRIGHT
 
-from motiongan.body.smpl import load_body
 from motiongan.motion.clip import Clip
 from motiongan.viewer.figures import measure, table
 from motiongan.viewer.posed_clip import pose_clip
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body()
-
 
 RATE = 60.0
 

@@ -1,5 +1,6 @@
 """The page as a person meets it: in a headless Chromium, with mouse and keyboard. Skipped where there is none."""
 
+import re
 import threading
 from urllib.parse import urlsplit
 
@@ -92,6 +93,12 @@ def choose(browser, shown, option):
     browser.evaluate("document.querySelector('#wanted').removeAttribute('id')")
 
 
+def actions_on(browser):
+    """The actions of the two people, as the table of figures tells them."""
+    row = re.search(r"action\s+(\w+)\s+(\w+)", browser.text())
+    return row.groups() if row else ()
+
+
 def test_the_page_shows_two_people_on_a_ground(page_in_browser):
     _, browser = page_in_browser
 
@@ -128,18 +135,23 @@ def test_the_filter_lists_the_clips_of_an_action(page_in_browser):
     choose(browser, "all actions", "squat (1)")
     wait_for(lambda: "1 of 1 listed; number 1 of the file" in browser.text(), "the list of squats")
     wait_for(lambda: page.playback.frame == 0, "the clip to begin")
-    both = "document.body.innerText.match(/action\\s+squat\\s+squat/) !== null"
-    wait_for(lambda: browser.evaluate(both), "the figures of both squats")
+    wait_for(lambda: actions_on(browser) == ("squat", "squat"), "the figures of both squats")
     choose(browser, "squat", "all actions (3)")
-    wait_for(lambda: "2 of 3 listed; number 1 of the file" in browser.text(), "the whole list, at the same clip")
+    wait_for(lambda: "of 3 listed" in browser.text(), "the whole list")
+    assert "2 of 3 listed; number 1 of the file" in browser.text()  # who watches a clip goes on watching it
+    assert actions_on(browser) == ("squat", "squat")
 
 
 def test_a_clip_that_cannot_be_shown_is_told_and_the_last_one_stays(page_in_browser):
     page, browser = page_in_browser
+    before = still(browser)
     browser.click("button", "Next")
     wait_for(lambda: "clip 2 holds NaN" in browser.text(), "the reason")
+    assert changed_share(before, still(browser)) == 0
     browser.click("button", "Next")
-    wait_for(lambda: "1 of 3 listed" in browser.text() and "holds NaN" not in browser.text(), "the next clip")
+    wait_for(lambda: actions_on(browser) == ("walk", "walk"), "the next clip's figures")
+    assert "1 of 3 listed; number 0 of the file" in browser.text()
+    assert "holds NaN" not in browser.text()
     browser.click("button", "Play")
     wait_for(lambda: page.playback.frame > 2, "it to play")
 
@@ -161,7 +173,8 @@ def test_an_exported_glb_shows_and_moves_in_the_page(served, page_in_browser, tm
     from motiongan.exports.exporting import export_motion
 
     _, server, folder = served
-    _, browser = page_in_browser
+    page, browser = page_in_browser
+    assert not page.playback.playing  # what moves below is the exported body alone
     (glb, _) = export_motion([folder / "new.h5"], "glb", tmp_path / "out", clips="0").files
     before = still(browser)
     shown = server.scene.add_glb("/exported", glb.read_bytes(), scale=1.5)
@@ -171,6 +184,7 @@ def test_an_exported_glb_shows_and_moves_in_the_page(served, page_in_browser, tm
         wait_for(lambda: changed_share(first, browser.photograph()[SCENE]) > 0.002, "its animation")
     finally:
         shown.remove()
+    assert changed_share(before, still(browser)) == 0
 
 
 def test_nothing_is_asked_of_any_other_machine(page_in_browser):

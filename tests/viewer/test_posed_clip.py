@@ -1,19 +1,12 @@
 import numpy as np
-import pytest
 import roma
 import torch
 from conftest import UPRIGHT
 from torch.testing import assert_close
 
 from motiongan.body.kinematics import forward_kinematics
-from motiongan.body.smpl import load_body
 from motiongan.motion.clip import Clip
 from motiongan.viewer.posed_clip import pose_clip
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body()
 
 
 def standing(num_frames=3, **fields):

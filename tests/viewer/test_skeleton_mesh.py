@@ -4,14 +4,8 @@ import torch
 from numpy.testing import assert_allclose
 
 from motiongan.body.skeleton import JOINT, PARENTS
-from motiongan.body.smpl import load_body
 from motiongan.viewer.posed_clip import pose_clip
 from motiongan.viewer.skeleton_mesh import SIDES, ball, rod, skeleton_mesh
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body()
 
 
 def volume(vertices, faces):

@@ -4,16 +4,10 @@ import re
 import numpy as np
 import pytest
 
-from motiongan.body.smpl import load_body
 from motiongan.viewer.overlays import Flight
 from motiongan.viewer.palette import CONTACT, FLIGHT, RANGE, css
 from motiongan.viewer.posed_clip import pose_clip
 from motiongan.viewer.timeline import timeline
-
-
-@pytest.fixture(scope="module")
-def body():
-    return load_body()
 
 
 @pytest.fixture

@@ -1,0 +1,114 @@
+"""Variants of clips: other legs and arms of the same action, on feet that stand."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from motiongan.athletes.spec import load_spec
+from motiongan.athletes.synthesis import synthesize
+from motiongan.body.kinematics import forward_kinematics
+from motiongan.body.skeleton import JOINT, NUM_MOVING_JOINTS
+from motiongan.motion import variants
+from motiongan.motion.features import ROTATIONS, decode, encode, rotation_from_6d
+from motiongan.motion.variants import Source, mixed_variants
+
+RATE = 30.0
+
+
+@pytest.fixture(scope="module")
+def sources(body) -> list[Source]:
+    """Two walks and two squats of different people, and one kick, each but the kick also a frame shorter."""
+    result = []
+    clips = synthesize(load_spec(), body, clips_per_action=2, subjects=2, seed=0, actions=("walk", "squat", "kick"))
+    for number, clip in enumerate(list(clips)[:5]):
+        skeleton = body.skeleton(torch.from_numpy(clip.betas))
+        features = encode(torch.from_numpy(clip.poses), torch.from_numpy(clip.trans), skeleton, RATE)
+        result.append(Source(features, skeleton, str(clip.action), number))
+        if clip.action != "kick":
+            result.append(Source(features[:-1], skeleton, str(clip.action), number))
+    return result
+
+
+def made(sources: list[Source], count: int = 2, seed: int = 0) -> list[tuple[int, Tensor]]:
+    return mixed_variants(sources, count, RATE, generator=torch.Generator().manual_seed(seed))
+
+
+def knee_angles(features: Tensor) -> Tensor:
+    """Radians by which both knees bend, (frames, 2)."""
+    values = features[:, ROTATIONS].unflatten(-1, (NUM_MOVING_JOINTS, 6))[:, [JOINT["left_knee"], JOINT["right_knee"]]]
+    return torch.acos(((rotation_from_6d(values).diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2).clamp(-1, 1))
+
+
+def test_every_source_with_company_has_its_variants_at_its_own_length(sources):
+    found = made(sources, count=3)
+    assert sorted(number for number, _ in found) == sorted([*range(8)] * 3)  # nobody else kicks
+    assert all(len(features) == len(sources[number].features) for number, features in found)
+    assert all(features.isfinite().all() for _, features in found)
+
+
+def test_the_legs_move_towards_those_of_the_other_clip_of_the_action(body):
+    """A walk that is mixed with a sprint bends its knees more, and the other way round."""
+    clips = list(synthesize(load_spec(), body, clips_per_action=1, subjects=1, seed=0, actions=("walk", "sprint")))
+    skeleton = body.skeleton(torch.from_numpy(clips[0].betas))
+    pair = [
+        Source(encode(torch.from_numpy(clip.poses), torch.from_numpy(clip.trans), skeleton, RATE), skeleton, "run", i)
+        for i, clip in enumerate(clips)
+    ]
+    walk, sprint = (float(knee_angles(source.features).mean()) for source in pair)
+    assert sprint - walk > 0.3
+    for number, features in made(pair, count=6):
+        share = (float(knee_angles(features).mean()) - walk) / (sprint - walk)  # 0 as the walk, 1 as the sprint
+        assert (0.3 < share < 1.4) if number == 0 else (-0.4 < share < 0.7)
+
+
+def test_feet_of_variants_stand_on_the_ground_and_stay(sources):
+    steps = 0
+    for number, features in made(sources, count=4):
+        motion = decode(features[None], sources[number].skeleton, RATE, plant_feet=False)
+        assert motion.soles[..., 2].min() > -0.005
+        low = motion.soles[0, ..., 2] < 0.015
+        stands = low[:-3] & low[1:-2] & low[2:-1] & low[3:]  # the step in the middle is no landing and no lift-off
+        speed = motion.soles[0, 1:-1, :, :2].diff(dim=0).norm(dim=-1) * RATE
+        steps += int(stands.sum())
+        assert speed[stands].quantile(0.95) < 0.15
+    assert steps > 500
+
+
+def test_another_person_walks_with_other_steps(sources):
+    """The root follows the feet: it does not keep the path of the clip whose legs were exchanged."""
+    own = {number: source.features[:, 133].mean() for number, source in enumerate(sources)}  # forward, leg lengths / s
+    changes = [float((features[:, 133].mean() / own[number] - 1).abs()) for number, features in made(sources)[:4]]
+    assert sources[0].action == sources[1].action == "walk"
+    assert max(changes) > 0.01
+
+
+def test_equal_generators_give_equal_variants(sources):
+    for (first, features), (again, same) in zip(made(sources), made(sources), strict=True):
+        assert first == again
+        assert torch.equal(features, same)
+    assert any(not torch.equal(a, b) for (_, a), (_, b) in zip(made(sources), made(sources, seed=1)))
+
+
+def test_a_variant_hardly_depends_on_what_shares_its_batch(sources, monkeypatch):
+    together = made(sources)
+    monkeypatch.setattr(variants, "_BATCH_FRAMES", 1)  # one at a time
+    for (number, one), (same, other) in zip(made(sources), together, strict=True):
+        assert number == same
+        # What fills a shorter clip up reaches a few frames back through the smoothing of the feet.
+        assert_close(one[:-24], other[:-24], atol=0.05, rtol=0)
+
+
+def test_what_leaves_the_joints_ranges_is_dropped(sources, monkeypatch):
+    monkeypatch.setattr(variants, "_MOST_EXCESS", -1.0)
+    assert made(sources) == []
+
+
+def test_variants_are_posed_on_their_sources_skeleton(sources):
+    """Decoding without a plant gives back legs of the source's lengths."""
+    number, features = made(sources)[0]
+    skeleton = sources[number].skeleton
+    motion = decode(features[None], skeleton, RATE, plant_feet=False)
+    thigh = (motion.joints[0, :, JOINT["left_knee"]] - motion.joints[0, :, JOINT["left_hip"]]).norm(dim=-1)
+    rest = forward_kinematics(torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 3), skeleton).joints[0]
+    assert_close(thigh, (rest[JOINT["left_knee"]] - rest[JOINT["left_hip"]]).norm().expand_as(thigh), atol=1e-4, rtol=0)
