@@ -16,7 +16,9 @@ _SEED = 271828
 _MOST_CLIPS = 480  # generated for an assessment, all actions together
 _MOST_PER_ACTION = 24
 _RECOGNIZER_STEPS = 300
-_ENOUGH_HELD_OUT = 20  # clips; a distance to fewer says more about them than about a checkpoint
+# A distance to fewer clips says more about them than about a checkpoint, and one to a few actions nothing about others.
+_ENOUGH_HELD_OUT = 20  # clips
+_ENOUGH_ACTIONS = 0.5  # of the model's
 
 
 class Assessor:
@@ -48,7 +50,8 @@ class Assessor:
                 action: _known({name: row[name] for name in ("pose_diversity", "nn_ratio")})
                 for action, row in rows.items()
             },
-            can_choose=len(self.data.held_out) >= _ENOUGH_HELD_OUT,
+            can_choose=len(self.data.held_out) >= _ENOUGH_HELD_OUT
+            and len({clip.action for clip in self.data.held_out}) >= _ENOUGH_ACTIONS * len(self.data.actions),
         )
 
     def _prepared(self) -> "Evaluator":

@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--betas",
         default="random",
         metavar="WHICH",
-        help="random: as the training subjects (default); mean; or an .npy/.npz file with (10,) or (shapes, 10) betas",
+        help="random: as the training subjects (default); mean; female, male, neutral: as widely around the typical one"
+        " of motiongan's body; or an .npy/.npz file with (10,) or (shapes, 10) betas",
     )
     parser.add_argument("--truncation", type=float, default=1.0, help="scale of the latent, 1 = as trained (default)")
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="clips computed at once (default: 64)")
@@ -68,7 +69,7 @@ def execute(args: argparse.Namespace) -> int:
     """Generate into a motion file, with progress on stderr."""
     from motiongan.cli.device import parse_device
     from motiongan.cli.progress import clip_progress
-    from motiongan.generation.generate import OWN_MODEL, find_model, load_generator, model_name
+    from motiongan.generation.generate import NAMED_BETAS, OWN_MODEL, find_model, load_generator, model_name
     from motiongan.motion.actions import select_actions
     from motiongan.motion.store import MotionWriter, check_output
 
@@ -85,7 +86,7 @@ def execute(args: argparse.Namespace) -> int:
     frames = args.frames
     if args.seconds is not None:
         frames = max(1, round(args.seconds * generator.frame_rate))
-    betas = args.betas if args.betas in ("random", "mean") else _read_betas(args.betas)
+    betas = args.betas if args.betas in NAMED_BETAS else _read_betas(args.betas)
     try:
         actions = select_actions(args.action, generator.actions, model_name(path))
     except MotionganError as error:
@@ -200,9 +201,9 @@ def _read_betas(path: str) -> "np.ndarray":
     import numpy as np
 
     if Path(path).is_dir():
-        raise MotionganError(f"--betas {path}: is a folder; give random, mean or an .npy/.npz file")
+        raise MotionganError(f"--betas {path}: is a folder; give one of its names or an .npy/.npz file")
     if not Path(path).is_file():
-        raise MotionganError(f"--betas {path}: no such file; give random, mean or an .npy/.npz file")
+        raise MotionganError(f"--betas {path}: no such file; give one of its names or an .npy/.npz file")
     try:
         loaded = np.load(path, allow_pickle=False)
         betas = loaded if isinstance(loaded, np.ndarray) else loaded["betas"]

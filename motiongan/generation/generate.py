@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 OWN_MODEL = Path(__file__).resolve().parents[1] / "assets" / "cmu.safetensors"  # docs/model_card.md
 DEFAULT_BATCH = 64
+_GENDERS = ("female", "male", "neutral")
+NAMED_BETAS = ("random", "mean", *_GENDERS)
 _BATCH_FRAMES = 1 << 16  # computed at once at most: some 0.6 GB
 _MAX_FRAMES = 100_000  # of one clip: nearly an hour, and what memory holds
 _MAX_TRUNCATION = 10.0
@@ -95,8 +97,8 @@ class MotionGenerator:
         action      a name, "a,b,c", a sequence of names, or "all"
         seed        clip i of the run depends on (seed, i) and its action alone; i counts through all actions
         frames      length of every clip; default: that of the action's training clips, at most the training window
-        betas       "random": drawn from the training subjects' shapes; "mean": theirs; (10,) one for all;
-                    (shapes, 10) taken in turn
+        betas       "random": drawn from the training subjects' shapes; "mean": theirs; "female", "male", "neutral":
+                    as widely around the typical person of motiongan's own body; (10,) one for all; (shapes, 10) in turn
         truncation  scales the latent: below 1 nearer to the action's typical motion
         batch       clips computed at once; changes the last bits of a result at most
         gate        scores the clips and draws those anew that it refuses; a clip that passes at once is the same
@@ -113,7 +115,7 @@ class MotionGenerator:
             raise MotionganError(f"seed is {seed}, expected 0 to 2^63 - 1")
         if not 0 <= truncation <= _MAX_TRUNCATION:
             raise MotionganError(f"truncation is {truncation}, expected 0 to {_MAX_TRUNCATION:g}")
-        _check_betas(betas)
+        _check_betas(betas, self.body_model)
         draw = partial(self._draw, seed=seed, frames=frames, betas=betas, truncation=truncation)
         if gate is not None:
             return gate.stream(draw, names, n, batch)
@@ -149,6 +151,7 @@ class MotionGenerator:
                     frame_rate=self.frame_rate,
                     action=self.actions[actions[row]],
                     betas=shapes[row].numpy(),
+                    gender=betas if isinstance(betas, str) and betas in _GENDERS else "neutral",
                     subject=f"generated_{number}",
                     source=f"{self.path.parent.name}/{self.path.name}",
                     seed=seeds[row],
@@ -173,15 +176,18 @@ class MotionGenerator:
         skeleton = self.file.bones.skeleton(betas.to(self.device))
         return settle(decode(features, skeleton, self.frame_rate), skeleton, self.frame_rate)
 
-    def random_betas(self, seeds: Sequence[int]) -> Float[Tensor, "clips betas"]:
-        """A body for each seed, drawn from the training subjects' shapes; on the CPU.
+    def random_betas(
+        self, seeds: Sequence[int], around: Float[Tensor, "betas"] | None = None
+    ) -> Float[Tensor, "clips betas"]:
+        """A body for each seed, drawn from the training subjects' shapes, or as widely around another; on the CPU.
 
         Its draws are its own: the motion of a seed is the same whatever betas are asked for.
         """
+        centre = self.file.betas_mean.cpu() if around is None else around
         normal = torch.stack(
             [torch.randn(NUM_BETAS, generator=torch.Generator().manual_seed(seed ^ 1)) for seed in seeds]
         )
-        return self.file.betas_mean.cpu() + normal @ self.file.betas_factor.cpu().T
+        return centre + normal @ self.file.betas_factor.cpu().T
 
     def _betas(self, betas: str | np.ndarray, seeds: Sequence[int], numbers: Sequence[int]) -> Tensor:
         if isinstance(betas, np.ndarray):
@@ -189,7 +195,7 @@ class MotionGenerator:
             return table[[number % len(table) for number in numbers]]
         if betas == "mean":
             return self.file.betas_mean.cpu().expand(len(seeds), -1)
-        return self.random_betas(seeds)
+        return self.random_betas(seeds, _typical_betas(betas) if betas in _GENDERS else None)
 
     def provenance(self, seed: int) -> dict[str, Any]:
         """What a motion file should say about clips of this model: attributes for MotionWriter."""
@@ -211,17 +217,29 @@ def load_generator(path: str | Path | None = None, device: torch.device | str = 
     return MotionGenerator(OWN_MODEL if path is None else path, device)
 
 
-def _check_betas(betas: str | np.ndarray) -> None:
+def _check_betas(betas: str | np.ndarray, body_model: str) -> None:
     if isinstance(betas, str):
-        if betas not in ("random", "mean"):
-            hint = did_you_mean(betas, ("random", "mean")) or "; expected random, mean or an array"
+        if betas not in NAMED_BETAS:
+            hint = did_you_mean(betas, NAMED_BETAS) or f"; expected {', '.join(NAMED_BETAS)} or an array"
             raise MotionganError(f"unknown betas `{betas}`{hint}")
+        if betas in _GENDERS and body_model != "motiongan":
+            raise MotionganError(
+                f"betas `{betas}` are known of motiongan's own body alone, and this model's are {body_model}'s; give"
+                " random, mean or an array"
+            )
     elif betas.ndim not in (1, 2) or betas.shape[-1] != NUM_BETAS or not betas.size:
         raise MotionganError(f"betas has shape {betas.shape}, expected ({NUM_BETAS},) or (shapes, {NUM_BETAS})")
     elif not np.abs(betas).max() <= MAX_BETA:  # NaN too
         raise MotionganError(
             f"betas reach {np.abs(betas).max():.3g}, expected within {MAX_BETA:.0f} standard deviations"
         )
+
+
+@cache
+def _typical_betas(gender: str) -> Tensor:
+    from motiongan.body.smpl import load_body  # here: the body file is read for these shapes only
+
+    return load_body().typical_betas(gender)[:NUM_BETAS]
 
 
 def clip_seed(seed: int, number: int, attempt: int = 0) -> int:

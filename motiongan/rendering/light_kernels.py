@@ -4,12 +4,14 @@ from typing import no_type_check  # warp compiles these functions, Python never 
 
 import warp as wp
 
-from motiongan.rendering.paint_kernels import Surface, fade
+from motiongan.rendering.paint_kernels import Surface
 from motiongan.rendering.rasterizer_kernels import STRIP
 
 wp.set_module_options({"enable_backward": False})
 
+CURVE_STEPS = 4096  # of the curve per unit of light
 _STRIP = wp.constant(STRIP)
+_CURVE_STEPS = wp.constant(float(CURVE_STEPS))
 
 
 @wp.struct
@@ -54,29 +56,54 @@ def reflect(
     return wp.cw_mul(surface.colour, light) + lights.key_colour * shine + lights.sky_colour * rim
 
 
+@wp.struct
+@no_type_check
+class Film:
+    """How light becomes numbers."""
+
+    exposure: float
+    shot: float  # variance of the noise per unit of light
+    read: float  # variance of the noise in the dark
+    last_step: float  # of the curve
+
+
+@wp.func
+@no_type_check
+def develop_pixel(
+    light: wp.vec3,
+    frame: int,
+    row: int,
+    column: int,
+    film: Film,
+    noise: wp.array(dtype=wp.float32),
+    noise_start: wp.array(dtype=wp.int32),
+    curve: wp.array(dtype=wp.uint8),
+    picture: wp.array3d(dtype=wp.vec3ub),
+):
+    """One pixel's light to 8-bit sRGB: exposure, the sensor's noise, the curve."""
+    exposed = light * film.exposure
+    if film.shot > 0.0 or film.read > 0.0:
+        mask = noise.shape[0] - 1
+        pixel = (row * picture.shape[2] + column) * 3 + noise_start[frame]
+        red = noise[pixel & mask] * wp.sqrt(film.read + film.shot * wp.max(exposed[0], 0.0))
+        green = noise[(pixel + 1) & mask] * wp.sqrt(film.read + film.shot * wp.max(exposed[1], 0.0))
+        blue = noise[(pixel + 2) & mask] * wp.sqrt(film.read + film.shot * wp.max(exposed[2], 0.0))
+        exposed = wp.max(exposed + wp.vec3(red, green, blue), wp.vec3(0.0, 0.0, 0.0))
+    exposed = wp.min(exposed * _CURVE_STEPS, wp.vec3(film.last_step, film.last_step, film.last_step))
+    picture[frame, row, column] = wp.vec3ub(curve[int(exposed[0])], curve[int(exposed[1])], curve[int(exposed[2])])
+
+
 @wp.kernel
 @no_type_check
 def develop(
     colour: wp.array3d(dtype=wp.vec3),  # linear light
-    exposure: float,
+    film: Film,
     noise: wp.array(dtype=wp.float32),  # standard normal numbers; a power of two of them
     noise_start: wp.array(dtype=wp.int32),  # of each frame
-    shot: float,  # variance of the noise per unit of light
-    read: float,  # variance of the noise in the dark
-    curve: wp.array(dtype=wp.uint8),  # light in [0, 1) -> sRGB
-    picture: wp.array4d(dtype=wp.uint8),
+    curve: wp.array(dtype=wp.uint8),  # light in steps of 1 / CURVE_STEPS -> sRGB
+    picture: wp.array3d(dtype=wp.vec3ub),
 ):
-    """Linear light to 8-bit sRGB: exposure, a shoulder for the highlights, the sensor's noise."""
+    """The light of several moments to a picture; a single moment's pixels are developed where they are shaded."""
     frame, row, strip = wp.tid()
-    steps = curve.shape[0]
-    mask = noise.shape[0] - 1
     for column in range(strip * _STRIP, wp.min((strip + 1) * _STRIP, colour.shape[2])):
-        light = colour[frame, row, column] * exposure
-        pixel = (row * colour.shape[2] + column) * 3 + noise_start[frame]
-        for channel in range(3):
-            value = light[channel]
-            if shot > 0.0 or read > 0.0:
-                value = value + noise[(pixel + channel) & mask] * wp.sqrt(read + shot * wp.max(value, 0.0))
-            if value > 0.7:
-                value = 0.7 + 0.3 * (1.0 - fade((value - 0.7) / 0.3))
-            picture[frame, row, column, channel] = curve[wp.clamp(int(value * float(steps)), 0, steps - 1)]
+        develop_pixel(colour[frame, row, column], frame, row, column, film, noise, noise_start, curve, picture)

@@ -85,9 +85,9 @@ class Surface:
 
 @wp.func
 @no_type_check
-def cover(distance: float, footprint: float) -> float:
-    """How much of a pixel lies inside a border, given its distance (metres, positive inside)."""
-    return wp.clamp(0.5 + distance / footprint, 0.0, 1.0)
+def cover(distance: float, pixels: float) -> float:
+    """How much of a pixel lies inside a border at that distance (metres, positive inside); `pixels` a metre."""
+    return wp.clamp(0.5 + distance * pixels, 0.0, 1.0)
 
 
 @wp.func
@@ -252,6 +252,21 @@ def clothe(
     layers[person, vertex] = wp.vec4(cloth * shirt, cloth * shorts, shoes, 0.6 * hair)
 
 
+@wp.kernel
+@no_type_check
+def weave(
+    places: wp.array(dtype=wp.vec3),  # (people x vertices) dressed, at rest
+    outfits: wp.array(dtype=Outfit),
+    texture: wp.array(dtype=wp.vec4),  # (people x vertices)
+):
+    """What is smooth enough to be known at the vertices only: the slope of the folds and the mottle of the skin."""
+    index = wp.tid()
+    person = index // (places.shape[0] // outfits.shape[0])
+    place = places[index]
+    slope = fold_slope(place, outfits[person].folds, outfits[person].seed)
+    texture[index] = wp.vec4(slope[0], slope[1], slope[2], value_noise(place * 35.0) - 0.5)
+
+
 @wp.func
 @no_type_check
 def ellipse(p: wp.vec3, x: float, y: float, half_x: float, half_y: float) -> float:
@@ -263,7 +278,7 @@ def ellipse(p: wp.vec3, x: float, y: float, half_x: float, half_y: float) -> flo
 
 @wp.func
 @no_type_check
-def shirt_colour(p: wp.vec3, o: Outfit, f: float, numbers: wp.array3d(dtype=wp.float32)) -> wp.vec3:
+def shirt_colour(p: wp.vec3, o: Outfit, pixels: float, numbers: wp.array3d(dtype=wp.float32)) -> wp.vec3:
     colour = o.shirt
     side = wp.abs(p[0])
     if o.pattern == 1 or o.pattern == 2:
@@ -271,21 +286,21 @@ def shirt_colour(p: wp.vec3, o: Outfit, f: float, numbers: wp.array3d(dtype=wp.f
         if o.pattern == 2:
             along = p[0]
         phase = wp.abs(along / o.period - wp.floor(along / o.period) - 0.5) - 0.25  # below 0: a stripe
-        colour = blend(colour, o.trim, cover(-phase * o.period, f))
+        colour = blend(colour, o.trim, cover(-phase * o.period, pixels))
     elif o.pattern == 3:
-        colour = blend(colour, o.trim, cover(side - o.sleeve_x + o.period, f))
+        colour = blend(colour, o.trim, cover(side - o.sleeve_x + o.period, pixels))
     elif o.pattern == 4:
         colour = blend(
-            colour, o.trim, cover(wp.min(wp.min(0.045 - wp.abs(p[2]), side - 0.09), o.shoulder_y - 0.06 - p[1]), f)
+            colour, o.trim, cover(wp.min(wp.min(0.045 - wp.abs(p[2]), side - 0.09), o.shoulder_y - 0.06 - p[1]), pixels)
         )
     elif o.pattern == 5:
-        colour = blend(colour, o.trim, cover(0.5 * o.period - wp.abs(p[1] - o.shoulder_y + 0.14), f))
+        colour = blend(colour, o.trim, cover(0.5 * o.period - wp.abs(p[1] - o.shoulder_y + 0.14), pixels))
     elif o.pattern == 6:
         colour = blend(
-            colour, o.trim, cover(0.5 * o.period - wp.abs(0.8 * p[0] + 0.6 * (p[1] - o.shoulder_y + 0.2)), f)
+            colour, o.trim, cover(0.5 * o.period - wp.abs(0.8 * p[0] + 0.6 * (p[1] - o.shoulder_y + 0.2)), pixels)
         )
     elif o.pattern == 7:
-        colour = blend(colour, o.trim, cover(p[0], f))
+        colour = blend(colour, o.trim, cover(p[0], pixels))
     if o.number >= 0:
         # On the back at full size, on the chest small; mirrored on the back, where the left side is on the left.
         size = o.number_size
@@ -315,35 +330,34 @@ def shirt_colour(p: wp.vec3, o: Outfit, f: float, numbers: wp.array3d(dtype=wp.f
 
 @wp.func
 @no_type_check
-def paint_bare(p: wp.vec3, o: Outfit, f: float) -> Surface:
-    """Colour of a point without shirt and shorts: skin, face, hair, socks and shoes; `f` metres wide."""
+def paint_bare(p: wp.vec3, o: Outfit, mottle: float, pixels: float) -> Surface:
+    """Colour of a point without shirt and shorts: skin, face, hair, socks and shoes; of `pixels` a metre."""
     side = wp.abs(p[0])
     s = Surface()
     s.cloth = 0.0
     s.gloss = 0.05
-    mottle = value_noise(p * 35.0) - 0.5
     colour = o.skin * (1.0 + 0.10 * mottle)
     # Face: drawn only from the front of the head.
     eye_y = o.eye[1]
     if p[1] > o.mouth[1] - 0.06 and p[2] > o.mouth[2] - 0.10:
-        front = cover(p[2] - o.eye[2] + 0.045, 0.02)
+        front = cover(p[2] - o.eye[2] + 0.045, 50.0)
         lips = ellipse(p, 0.0, o.mouth[1], 0.024, 0.0085)
-        colour = blend(colour, o.lips, front * cover(lips, f) * 0.8)
+        colour = blend(colour, o.lips, front * cover(lips, pixels) * 0.8)
         cheek = ellipse(wp.vec3(side, p[1], p[2]), o.eye[0] + 0.006, o.eye[1] - 0.035, 0.022, 0.02)
-        colour = blend(colour, wp.cw_mul(colour, wp.vec3(1.06, 0.93, 0.92)), front * cover(cheek, 0.02))
+        colour = blend(colour, wp.cw_mul(colour, wp.vec3(1.06, 0.93, 0.92)), front * cover(cheek, 50.0))
         shadow = ellipse(wp.vec3(side, p[1], p[2]), o.eye[0], eye_y, 0.021, 0.014)
-        colour = blend(colour, colour * 0.8, front * cover(shadow, 0.008))
+        colour = blend(colour, colour * 0.8, front * cover(shadow, 125.0))
         white = ellipse(wp.vec3(side, p[1], p[2]), o.eye[0], eye_y, 0.0145, 0.0062)
-        colour = blend(colour, wp.vec3(0.62, 0.60, 0.58), front * cover(white, f))
+        colour = blend(colour, wp.vec3(0.62, 0.60, 0.58), front * cover(white, pixels))
         iris = ellipse(wp.vec3(side, p[1], p[2]), o.eye[0], eye_y, 0.0062, 0.0062)
-        colour = blend(colour, o.iris, front * cover(iris, f))
+        colour = blend(colour, o.iris, front * cover(iris, pixels))
         arch = eye_y + 0.019 - 5.0 * (side - o.eye[0]) * (side - o.eye[0])
         brow = wp.min(0.0036 - wp.abs(p[1] - arch), 0.020 - wp.abs(side - o.eye[0]))
-        colour = blend(colour, o.brows, front * cover(brow, f) * 0.85)
+        colour = blend(colour, o.brows, front * cover(brow, pixels) * 0.85)
         if o.beard > 0.0:
             jaw = wp.min(o.mouth[1] + 0.022 + 0.5 * (side - 0.02) - p[1], p[2] - o.mouth[2] + 0.085)
             jaw = wp.min(jaw, wp.max(-lips, -0.02))
-            colour = blend(colour, o.hair, o.beard * cover(jaw, 0.03))
+            colour = blend(colour, o.hair, o.beard * cover(jaw, 33.3))
     share = hair_inside(p, o)
     if share > -0.02:
         ragged = value_noise(wp.vec3(p[0] * 420.0, p[1] * 130.0, p[2] * 130.0)) - 0.5
@@ -355,26 +369,26 @@ def paint_bare(p: wp.vec3, o: Outfit, f: float) -> Surface:
         colour = blend(colour, o.hair * (1.0 + 0.5 * strand), share)
         s.gloss = wp.lerp(s.gloss, 0.03, share)
     if o.headband == 1:
-        share = cover(0.014 - wp.abs(p[1] - o.headband_y - 0.25 * (p[2] - o.eye[2])), f)
+        share = cover(0.014 - wp.abs(p[1] - o.headband_y - 0.25 * (p[2] - o.eye[2])), pixels)
         if p[1] > eye_y - 0.1:
             colour = blend(colour, o.band, share)
             s.cloth = share
     # Legs and feet.
-    if p[1] < o.sock_y + f:
-        share = cover(o.sock_y - p[1], f)
-        rib = 1.0 - 0.08 * wp.max(0.0, wp.sin(p[1] * 900.0)) * wp.clamp(1.0 - f * 300.0, 0.0, 1.0)
+    if p[1] < o.sock_y + 1.0 / pixels:
+        share = cover(o.sock_y - p[1], pixels)
+        rib = 1.0 - 0.08 * wp.max(0.0, fast_sine(p[1] * 900.0)) * wp.clamp(1.0 - 300.0 / pixels, 0.0, 1.0)
         colour = blend(colour, o.socks * rib, share)
         s.cloth = wp.max(s.cloth, share * 0.5)
-        shoe = cover(shoe_inside(p, o), f)
+        shoe = cover(shoe_inside(p, o), pixels)
         if shoe > 0.0:
             leather = o.shoes
             # Laces on the instep, a stripe on each side.
             ahead = p[2] - o.shoe_z
             lace = wp.min(0.012 - wp.abs(wp.abs(ahead - 0.055) - 0.0), 1.0)
             stripe = 0.007 - wp.abs(ahead - 0.02 - 0.6 * (p[1] - o.sole_y))
-            leather = blend(leather, o.sole, 0.8 * cover(stripe, f))
-            leather = blend(leather, leather * 0.9, cover(lace, 0.01))
-            leather = blend(leather, o.sole, cover(o.sole_y - p[1], f))
+            leather = blend(leather, o.sole, 0.8 * cover(stripe, pixels))
+            leather = blend(leather, leather * 0.9, cover(lace, 100.0))
+            leather = blend(leather, o.sole, cover(o.sole_y - p[1], pixels))
             colour = blend(colour, leather, shoe)
             s.gloss = wp.lerp(s.gloss, 0.12, shoe)
             s.cloth = s.cloth * (1.0 - shoe)
@@ -384,38 +398,38 @@ def paint_bare(p: wp.vec3, o: Outfit, f: float) -> Surface:
 
 @wp.func
 @no_type_check
-def paint(p: wp.vec3, o: Outfit, footprint: float, numbers: wp.array3d(dtype=wp.float32)) -> Surface:
+def paint(p: wp.vec3, o: Outfit, mottle: float, footprint: float, numbers: wp.array3d(dtype=wp.float32)) -> Surface:
     """Colour of a point of the rest body; `footprint` is the width of a pixel there, metres."""
-    f = wp.max(footprint, 0.002)
+    pixels = 1.0 / wp.max(footprint, 0.002)
     side = wp.abs(p[0])
-    share = cover(shorts_inside(p, o), f)
+    share = cover(shorts_inside(p, o), pixels)
     inside = shirt_inside(p, o)
     sleeve = inside[0]
     neckline = inside[1]
-    shirt_share = cover(wp.min(wp.min(sleeve, neckline), inside[2]), f)
+    shirt_share = cover(wp.min(wp.min(sleeve, neckline), inside[2]), pixels)
     s = Surface()
     s.cloth = 0.0
     s.gloss = 0.05
     s.colour = o.skin
     if share < 1.0 and shirt_share < 1.0:  # nothing of what cloth covers shows through it
-        s = paint_bare(p, o, f)
+        s = paint_bare(p, o, mottle, pixels)
     colour = s.colour
     if share > 0.0:
         weave = o.shorts
         panel = 0.022 - wp.abs(p[2] - 0.01)
         if side > 0.09:
-            weave = blend(weave, o.shorts_trim, cover(panel, f))
-        edge_band = cover(0.016 - (p[1] - o.shorts_y), f)
+            weave = blend(weave, o.shorts_trim, cover(panel, pixels))
+        edge_band = cover(0.016 - (p[1] - o.shorts_y), pixels)
         weave = blend(weave, weave * 0.82, edge_band)
         colour = blend(colour, weave, share)
         s.cloth = wp.max(s.cloth, share)
         s.gloss = wp.lerp(s.gloss, 0.012, share)
     share = shirt_share
     if share > 0.0:
-        weave = shirt_colour(p, o, f, numbers)
-        collar = cover(0.014 - neckline, f)
+        weave = shirt_colour(p, o, pixels, numbers)
+        collar = cover(0.014 - neckline, pixels)
         weave = blend(weave, o.trim, collar)
-        hem = wp.max(cover(0.012 - (p[1] - o.hem_y), f), cover(0.012 - sleeve, f))
+        hem = wp.max(cover(0.012 - (p[1] - o.hem_y), pixels), cover(0.012 - sleeve, pixels))
         weave = blend(weave, weave * 0.85, hem)
         colour = blend(colour, weave, share)
         s.cloth = wp.max(s.cloth, share)

@@ -22,9 +22,9 @@ from motiongan.rendering.stage import Stage
 from motiongan.rendering.warp_runtime import check_device, load_warp
 
 _NOISE_SIZE = 1 << 20  # numbers in the table of the sensor's noise
-_CURVE_STEPS = 4096  # of the table from light to sRGB
+_BRIGHTEST = 3.2  # light beyond which all is white
 _SHADOW_SIZES = (256, 512)  # texels along a side of a shadow map
-_GROUND_PLACES = (64, 96)  # along a side of the map of how much sky the ground sees
+_GROUND_PLACES = (48, 72)  # along a side of the map of how much sky the ground sees
 _SHADOW_MARGIN = 0.05  # metres around the people in a shadow map
 _MAX_FACES = 1 << 20
 _SINK = -0.02  # metres below the ground at which it hides a body: soles may sink that much, as into grass
@@ -148,8 +148,9 @@ class Rasterizer:
         self._taps = self.upload(_taps(shadow_kernels.BLOCKER_TAPS, shadow_kernels.SHADOW_TAPS), wp.vec3)
         noise = np.random.default_rng(0).standard_normal(_NOISE_SIZE, np.float32)
         self._noise = self.upload(noise, wp.float32)
-        curve = linear_to_srgb((np.arange(_CURVE_STEPS) + 0.5) / _CURVE_STEPS)
-        self._curve = self.upload(np.round(curve * 255).astype(np.uint8), wp.uint8)
+        steps = light_kernels.CURVE_STEPS
+        light_of_step = (np.arange(int(_BRIGHTEST * steps)) + 0.5) / steps
+        self._curve = self.upload(np.round(linear_to_srgb(shoulder(light_of_step)) * 255).astype(np.uint8), wp.uint8)
 
     @classmethod
     def of_body(cls, body: Body, *, device: str = "cpu") -> "Rasterizer":
@@ -195,21 +196,27 @@ class Rasterizer:
         shape = (frames, height, width)
         light = self._space("light", shape, wp.vec3)
         depth, normals = self._output("depth", shape, wp.float32), self._output("normals", shape, wp.vec3)
-        instance, part = self._output("instance", shape, wp.uint8), self._output("part", shape, wp.uint8)
+        # Empty, for only people are written into them.
+        instance, part = self._empty_output("instance", shape, wp.uint8), self._empty_output("part", shape, wp.uint8)
+        picture = self._output("picture", shape, wp.vec3ub)
+        film = self._light.Film()
+        film.exposure, film.shot, film.read = sensor.exposure, sensor.shot, sensor.read
+        film.last_step = float(self._curve.size - 1)
+        seeds = np.asarray(noise_seeds if len(noise_seeds) else [0] * frames, np.int64)
+        noise_start = self.upload((seeds % _NOISE_SIZE).astype(np.int32), wp.int32)
+        development = [film, self._noise, noise_start, self._curve, picture]
         for index, (vertices, moment_camera, weight) in enumerate(moments):
             targets = (light, depth, instance, part, normals)
             is_middle = index == len(moments) // 2
             # Motion smooths the edges of the other moments: one sample a pixel is enough for them.
             drawn = quality if is_middle else replace(quality, samples=1)
-            self._draw(stage, vertices, moment_camera, weight, drawn, targets, index == 0, is_middle)
-        picture = self._output("picture", (*shape, 3), wp.uint8)
-        seeds = np.asarray(noise_seeds if len(noise_seeds) else [0] * frames, np.int64)
-        self.launch(
-            self._light.develop,
-            (frames, height, -(-width // self._geometry.STRIP)),
-            [light, sensor.exposure, self._noise, self.upload((seeds % _NOISE_SIZE).astype(np.int32), wp.int32)],
-            [sensor.shot, sensor.read, self._curve, picture],
-        )
+            which = self._surroundings.FIRST_MOMENT if index == 0 else self._surroundings.LATER_MOMENT
+            if len(moments) == 1:
+                which = self._surroundings.ONLY_MOMENT
+            self._draw(stage, vertices, moment_camera, weight, drawn, targets, development, which, is_middle)
+        if len(moments) > 1:
+            strips = (frames, height, self._strips(width))
+            self.launch(self._light.develop, strips, [light], development)
         return Buffers(
             colour=picture.numpy(),
             depth=depth.numpy(),
@@ -226,12 +233,13 @@ class Rasterizer:
         weight: float,
         quality: Quality,
         targets: tuple[Any, ...],
-        is_first: bool,
+        development: list[Any],
+        which: int,
         record: bool,
     ) -> None:
         """Add one moment's light to the first target, and fill the others if they are to be recorded.
 
-        The first moment begins the light, whatever the target held before.
+        The first moment begins the light, whatever the target held before; the only one is developed at once.
         """
         wp = self._wp
         frames, people = vertices.shape[:2]
@@ -240,10 +248,11 @@ class Rasterizer:
         normals = self._space("vertex normals", (frames, count), wp.vec3)
         self.launch(
             self._geometry.vertex_normals,
-            (frames, count),
+            (frames, people, self._strips(self.num_vertices)),
             [points, self._faces, self._first_face, self._faces_of, normals],
         )
         intrinsics = self.upload(_numbers(camera.intrinsics), wp.mat33)
+        pixel_ways = self.upload(_numbers(torch.linalg.inv(camera.intrinsics)), wp.mat33)
         rotation = self.upload(_numbers(camera.rotation), wp.mat33)
         translation = self.upload(_numbers(camera.translation), wp.vec3)
         dressed = self._space("dressed", (frames, count), wp.vec3)
@@ -258,7 +267,7 @@ class Rasterizer:
         if is_dressed:
             self.launch(
                 self._geometry.vertex_normals,
-                (frames, count),
+                (frames, people, self._strips(self.num_vertices)),
                 [dressed, self._faces, self._first_face, self._faces_of, normals],
             )
         height, width = camera.height, camera.width
@@ -267,8 +276,8 @@ class Rasterizer:
         touched = self._clean_space("touched", (frames, height, width), wp.uint8, 0)
         self.launch(
             self._geometry.rasterize,
-            (frames, people * self.num_faces),
-            [viewed, self._faces, self.num_vertices, intrinsics, rotation, translation],
+            (frames, people, self._strips(self.num_faces)),
+            [viewed, self._faces, self.num_vertices, intrinsics, pixel_ways, rotation, translation],
             [quality.samples, _SINK if stage.has_ground else -1.0e9, self._cull, zbuffer, touched],
         )
         shadow = self._shadow_maps(stage, vertices, dressed, camera, quality)
@@ -280,45 +289,28 @@ class Rasterizer:
             self.launch(self._shadows.smooth_ground_sky, grainy.shape, [grainy, ground_share])
         stage.lights.shadows = int(quality.shadows)
         light, depth, instance, part, out_normals = targets
-        view = [intrinsics, rotation, translation, quality.samples]
+        view = [pixel_ways, rotation, self.upload(_numbers(camera.position), wp.vec3), quality.samples]
         covered = self._space("covered", (depth.size,), wp.vec3i)
         num_covered = wp.zeros(1, dtype=wp.int32, device=self.device)
         self.launch(
             self._surroundings.shade_surroundings,
-            (frames, height, -(-width // self._geometry.STRIP)),
-            [
-                zbuffer,
-                touched,
-                *view,
-                stage.lights,
-                stage.setting,
-                stage.texels,
-                stage.num_levels,
-                stage.panorama,
-                *shadow,
-                ground_share,
-            ],
-            [weight, int(is_first), light, int(record), depth, instance, part, out_normals, covered, num_covered],
+            (frames, height, self._strips(width)),
+            [zbuffer, touched, *view],
+            [stage.lights, stage.setting, stage.texels, stage.num_levels, stage.panorama, *shadow, ground_share],
+            [weight, which, light, *development, int(record), depth, out_normals, covered, num_covered],
         )
         pixels = int(num_covered.numpy()[0])
-        groups = -(-pixels // self._geometry.STRIP)
         if pixels:
+            open_sky = self._space("open sky", (frames, count), wp.float32)
+            open_sky.fill_(-1.0)
             self.launch(
                 self._people.shade_people,
-                (groups,),
-                [covered, pixels, zbuffer, viewed, dressed, normals, self._faces, stage.places, self.num_vertices],
-                [*view, stage.outfits, stage.numbers, stage.has_texture, stage.texture],
-                [self._texture_places, self._texture_faces, stage.lights, *shadow, weight, light],
+                (self._strips(pixels),),
+                [covered, pixels, zbuffer, touched, dressed, normals, self._faces, stage.places, stage.woven],
+                [self._weights, self._part, *view, stage.outfits, stage.numbers, stage.has_texture, stage.texture],
+                [self._texture_places, self._texture_faces, stage.lights, *shadow, open_sky],
+                [weight, which, light, *development, int(record), depth, instance, part, out_normals],
             )
-        if pixels and record:
-            self.launch(
-                self._people.record_people,
-                (groups,),
-                [covered, pixels, zbuffer, viewed, normals, self._faces, self._weights, self._part],
-                [intrinsics, rotation, quality.samples, depth, instance, part, out_normals],
-            )
-        if pixels:
-            self.launch(self._people.forget_people, (groups,), [covered, pixels, quality.samples, zbuffer, touched])
         self._spaces[f"z {quality.samples}"], self._spaces["touched"] = zbuffer, touched
 
     def _shadow_maps(
@@ -344,12 +336,12 @@ class Rasterizer:
         self.launch(kernels.light_view, (frames, 2, people * self.num_vertices), [dressed, stage.axes, windows, placed])
         self.launch(
             kernels.rasterize_shadow,
-            (frames, 2, people * self.num_faces),
+            (frames, 2, people, self._strips(self.num_faces)),
             [placed, self._faces, self.num_vertices, nearest, tiles],
         )
         self.launch(
             kernels.nearest_around_tiles,
-            (frames, 2, count * count),
+            (frames, 2, count, count),
             [tiles, windows, stage.lights.key_spread, around],
         )
         return [stage.axes, windows, nearest, around, self._taps]
@@ -378,10 +370,21 @@ class Rasterizer:
         """
         if not self._wp.get_device(self.device).is_cpu:
             return self._space(name, shape, dtype)
-        if dtype is self._wp.vec3:
-            return self._wp.array(np.empty((*shape, 3), np.float32), dtype=dtype, device=self.device, copy=False)
-        numbers = np.empty(shape, np.float32 if dtype is self._wp.float32 else np.uint8)
+        each = (3,) if dtype in (self._wp.vec3, self._wp.vec3ub) else ()
+        numbers = np.empty((*shape, *each), np.uint8 if dtype is self._wp.vec3ub else np.float32)
         return self._wp.array(numbers, dtype=dtype, device=self.device, copy=False)
+
+    def _empty_output(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An array of zeros to hand out, as `_output`; on the CPU the system gives them as they are first touched."""
+        if not self._wp.get_device(self.device).is_cpu:
+            space = self._space(name, shape, dtype)
+            space.zero_()
+            return space
+        return self._wp.array(np.zeros(shape, np.uint8), dtype=dtype, device=self.device, copy=False)
+
+    def _strips(self, count: int) -> int:
+        """How many threads take `count` pixels, faces or vertices."""
+        return -(-count // self._geometry.STRIP)
 
     def launch(self, kernel: Any, dim: tuple[int, ...], *arguments: list[Any]) -> None:
         """Run a kernel; its arguments come in groups only for the eye."""
@@ -396,17 +399,22 @@ def _numbers(tensor: torch.Tensor) -> ndarray:
     return np.ascontiguousarray(tensor.detach().cpu().numpy(), np.float32)
 
 
+def shoulder(light: ndarray) -> ndarray:
+    """Highlights rolled off: from 0.7 on, light approaches 1 and never gets there."""
+    return np.where(light > 0.7, 1.0 - 0.3 * np.exp(np.minimum(0.7 - light, 0.0) / 0.3), light)
+
+
 def _shadow_windows(vertices: ndarray, axes: ndarray, sizes: Sequence[int]) -> ndarray:
     """(frames, lights, 3) corner of each shadow map along its axes, texels per metre: people fill `sizes` of it."""
     frames = len(vertices)
-    points = vertices.reshape(frames, -1, 3)
     windows = np.zeros((frames, len(axes), 3), np.float32)
-    for light, (way, size) in enumerate(zip(axes, sizes)):
-        flat = points @ way[:2].T  # (frames, points, 2)
-        low, high = flat.min(1) - _SHADOW_MARGIN, flat.max(1) + _SHADOW_MARGIN
+    for frame, points in enumerate(vertices):
+        # Coordinates one after another, not points: numpy finds the least and greatest of a row fast.
+        flat = axes[:, :2].reshape(-1, 3) @ np.ascontiguousarray(points.reshape(-1, 3).T)
+        low, high = flat.min(-1).reshape(-1, 2) - _SHADOW_MARGIN, flat.max(-1).reshape(-1, 2) + _SHADOW_MARGIN
         extent = (high - low).max(-1)
-        windows[:, light, :2] = (low + high) / 2 - extent[:, None] / 2
-        windows[:, light, 2] = size / extent
+        windows[frame, :, :2] = (low + high) / 2 - extent[:, None] / 2
+        windows[frame, :, 2] = sizes / extent
     return windows
 
 

@@ -10,15 +10,18 @@ from typing import no_type_check  # warp compiles these functions, Python never 
 
 import warp as wp
 
+# ruff: noqa: UP018, RUF046 (warp takes `int(0)` for a variable, `0` for a constant)
 wp.set_module_options({"enable_backward": False})
 
 FACE_BITS = 20  # of a z-buffer entry: at most 1,048,576 faces in a frame
 DEPTH_STEPS = 1048576.0  # a metre: depth is kept to a micrometre, up to 8,000 km
 EMPTY = 1 << 62  # a z-buffer entry that no face has reached
-STRIP = 16  # pixels that one thread shades one after another: what it prepares for all of them then counts little
+STRIP = 16  # pixels, faces or vertices that one thread takes in turn: what it prepares for all of them counts little
 NEAR = 0.05  # metres: what is nearer to the camera's plane is cut away
 
+_STRIP = wp.constant(STRIP)
 _SUBSAMPLES = wp.constant(256.0)
+_SUBSAMPLE_BITS = wp.constant(wp.int64(8))
 _HALF_SAMPLE = wp.constant(wp.int64(128))
 _ONE_SAMPLE = wp.constant(wp.int64(256))
 _FAR_OFF = wp.constant(4.0e6)  # samples: beyond this a coordinate is clamped, far outside every picture
@@ -37,16 +40,16 @@ def vertex_normals(
     normals: wp.array2d(dtype=wp.vec3),
 ):
     """Unit vertex normals, weighted by the faces' areas; each vertex gathers, so that the sum has one order."""
-    frame, index = wp.tid()
+    frame, person, group = wp.tid()
     num_vertices = first_face.shape[0] - 1
-    vertex = index % num_vertices
-    base = index - vertex
-    total = wp.vec3(0.0, 0.0, 0.0)
-    for slot in range(first_face[vertex], first_face[vertex + 1]):
-        face = faces[faces_of[slot]]
-        a = vertices[frame, base + face[0]]
-        total += wp.cross(vertices[frame, base + face[1]] - a, vertices[frame, base + face[2]] - a)
-    normals[frame, index] = wp.normalize(total)
+    base = person * num_vertices
+    for vertex in range(group * _STRIP, wp.min((group + 1) * _STRIP, num_vertices)):
+        total = wp.vec3(0.0, 0.0, 0.0)
+        for slot in range(first_face[vertex], first_face[vertex + 1]):
+            face = faces[faces_of[slot]]
+            a = vertices[frame, base + face[0]]
+            total += wp.cross(vertices[frame, base + face[1]] - a, vertices[frame, base + face[2]] - a)
+        normals[frame, base + vertex] = wp.normalize(total)
 
 
 @wp.kernel
@@ -88,14 +91,14 @@ def snap(coordinate: float) -> wp.int64:
 @wp.func
 @no_type_check
 def edge(ax: wp.int64, ay: wp.int64, bx: wp.int64, by: wp.int64, x: wp.int64, y: wp.int64) -> wp.int64:
-    """Twice the area of (a, b, point): positive inside; 0 or less on an edge that is not the face's own.
+    """Twice the area of (a, b, point), below 0 outside: on an edge that is not the face's own too.
 
     Of two faces that share an edge the one below or to the right of it owns it (top-left rule, y down).
     """
     value = (bx - ax) * (y - ay) - (by - ay) * (x - ax)
     if by < ay or (by == ay and bx > ax):
-        return value + wp.int64(1)
-    return value
+        return value
+    return value - wp.int64(1)
 
 
 @wp.func
@@ -110,6 +113,7 @@ def fill_depth(
     height: wp.vec3,  # world height of a ray's point = eye + depth * (x * column + y * row + z)
     eye: float,
     floor: float,  # metres: what is lower is hidden by the ground
+    may_sink: bool,  # whether a part of the face may be lower
     face: int,
     frame: int,
     samples: int,
@@ -129,10 +133,11 @@ def fill_depth(
     by = snap(wp.where(flip, c[1], b[1]))
     cx = snap(wp.where(flip, b[0], c[0]))
     cy = snap(wp.where(flip, b[1], c[1]))
-    first_column = wp.max(0, int(wp.ceil(float(wp.min(wp.min(ax, bx), cx)) / _SUBSAMPLES - 0.5)))
-    last_column = wp.min(columns - 1, int(wp.floor(float(wp.max(wp.max(ax, bx), cx)) / _SUBSAMPLES - 0.5)))
-    first_row = wp.max(0, int(wp.ceil(float(wp.min(wp.min(ay, by), cy)) / _SUBSAMPLES - 0.5)))
-    last_row = wp.min(rows - 1, int(wp.floor(float(wp.max(wp.max(ay, by), cy)) / _SUBSAMPLES - 0.5)))
+    # The first and the last sample whose centre is not left of, right of, above or below all corners.
+    first_column = wp.max(0, int((wp.min(wp.min(ax, bx), cx) + _HALF_SAMPLE - wp.int64(1)) >> _SUBSAMPLE_BITS))
+    last_column = wp.min(columns - 1, int((wp.max(wp.max(ax, bx), cx) - _HALF_SAMPLE) >> _SUBSAMPLE_BITS))
+    first_row = wp.max(0, int((wp.min(wp.min(ay, by), cy) + _HALF_SAMPLE - wp.int64(1)) >> _SUBSAMPLE_BITS))
+    last_row = wp.min(rows - 1, int((wp.max(wp.max(ay, by), cy) - _HALF_SAMPLE) >> _SUBSAMPLE_BITS))
     if first_column > last_column or first_row > last_row:
         return
     x = wp.int64(first_column) * _ONE_SAMPLE + _HALF_SAMPLE
@@ -146,17 +151,24 @@ def fill_depth(
         ab = row_ab
         bc = row_bc
         ca = row_ca
+        was_inside = int(0)
         for column in range(first_column, last_column + 1):
-            if ab > wp.int64(0) and bc > wp.int64(0) and ca > wp.int64(0):
+            if (ab | bc | ca) >= wp.int64(0):
+                was_inside = int(1)
                 inverse = (
                     inverse_depth[0] * (float(column) + 0.5) + inverse_depth[1] * (float(row) + 0.5) + inverse_depth[2]
                 )
                 depth = wp.clamp(1.0 / inverse, lowest, highest)
-                climb = height[0] * (float(column) + 0.5) + height[1] * (float(row) + 0.5) + height[2]
-                if eye + depth * climb >= floor:
+                is_seen = True
+                if may_sink:
+                    climb = height[0] * (float(column) + 0.5) + height[1] * (float(row) + 0.5) + height[2]
+                    is_seen = eye + depth * climb >= floor
+                if is_seen:
                     steps = wp.int64(depth * _DEPTH_STEPS)
                     wp.atomic_min(zbuffer, frame, row, column, (steps << _FACE_BITS) | wp.int64(face))
                     touched[frame, pixel_row, int((float(column) + 0.5) * per_sample)] = wp.uint8(1)
+            elif was_inside == 1:
+                break  # a row of a triangle has no holes
             ab = ab - (by - ay) * _ONE_SAMPLE
             bc = bc - (cy - by) * _ONE_SAMPLE
             ca = ca - (ay - cy) * _ONE_SAMPLE
@@ -169,9 +181,10 @@ def fill_depth(
 @no_type_check
 def to_sample(point: wp.vec3, k: wp.mat33, samples: float) -> wp.vec2:
     """Sample coordinates of a point in camera axes."""
+    near = 1.0 / point[2]
     return wp.vec2(
-        samples * ((k[0, 0] * point[0] + k[0, 1] * point[1]) / point[2] + k[0, 2]),
-        samples * (k[1, 1] * point[1] / point[2] + k[1, 2]),
+        samples * ((k[0, 0] * point[0] + k[0, 1] * point[1]) * near + k[0, 2]),
+        samples * (k[1, 1] * point[1] * near + k[1, 2]),
     )
 
 
@@ -191,6 +204,7 @@ def rasterize(
     faces: wp.array(dtype=wp.vec3i),
     num_vertices: int,  # of one body
     intrinsics: wp.array(dtype=wp.mat33),
+    pixel_ways: wp.array(dtype=wp.mat33),  # from (column, row, 1) to the way through there, in camera axes
     rotation: wp.array(dtype=wp.mat33),
     translation: wp.array(dtype=wp.vec3),
     samples: int,  # a pixel's side is cut into this many samples
@@ -200,111 +214,77 @@ def rasterize(
     touched: wp.array3d(dtype=wp.uint8),  # 1 where a pixel has a sample that sees a face
 ):
     """Enter every face of every person into the z-buffer, cut at the near plane."""
-    frame, index = wp.tid()
+    frame, person, group = wp.tid()
     num_faces = faces.shape[0]
-    face = faces[index % num_faces]
-    base = (index // num_faces) * num_vertices
-    a = viewed[frame, base + face[0]]
-    b = viewed[frame, base + face[1]]
-    c = viewed[frame, base + face[2]]
-    lowest = wp.min(wp.min(a[2], b[2]), c[2])
-    highest = wp.max(wp.max(a[2], b[2]), c[2])
-    if highest < _NEAR:
-        return
-    normal = wp.cross(b - a, c - a)
-    distance = wp.dot(normal, a)
-    if distance == 0.0 or (cull == 1 and distance > 0.0):
-        return
+    base = person * num_vertices
     k = intrinsics[frame]
+    ways = pixel_ways[frame]
     scale = float(samples)
-    # The ray of a sample is ((u - cx - skew * y) / fx, (v - cy) / fy, 1), and 1 / depth = normal . ray / distance.
-    per_row = (normal[1] - normal[0] * k[0, 1] / k[0, 0]) / (k[1, 1] * scale * distance)
-    per_column = normal[0] / (k[0, 0] * scale * distance)
-    start = normal[2] / distance - per_column * scale * k[0, 2] - per_row * scale * k[1, 2]
-    inverse_depth = wp.vec3(per_column, per_row, start)
-    # World height is eye + depth * (up . ray), up being the world's third axis in camera axes.
+    # The way through the sample (column, row) is x * column + y * row + z in camera axes, a metre of depth long.
+    way_x = wp.vec3(ways[0, 0], 0.0, 0.0) / scale
+    way_y = wp.vec3(ways[0, 1], ways[1, 1], 0.0) / scale
+    way_z = wp.vec3(ways[0, 2], ways[1, 2], 1.0)
+    # World height is eye + depth * (up . way), up being the world's third axis in camera axes.
     up = wp.vec3(rotation[frame][0, 2], rotation[frame][1, 2], rotation[frame][2, 2])
     eye = -wp.dot(up, translation[frame])
-    up_row = (up[1] - up[0] * k[0, 1] / k[0, 0]) / (k[1, 1] * scale)
-    up_column = up[0] / (k[0, 0] * scale)
-    height = wp.vec3(up_column, up_row, up[2] - up_column * scale * k[0, 2] - up_row * scale * k[1, 2])
-    if lowest >= _NEAR:
-        fill_depth(
-            to_sample(a, k, scale),
-            to_sample(b, k, scale),
-            to_sample(c, k, scale),
-            inverse_depth,
-            lowest,
-            highest,
-            height,
-            eye,
-            floor,
-            index,
-            frame,
-            samples,
-            zbuffer,
-            touched,
-        )
-        return
-    # One or two corners lie before the near plane. Turn the face until `first` is the one alone on its side.
-    behind = int(a[2] < _NEAR) + int(b[2] < _NEAR) + int(c[2] < _NEAR)
-    alone_is_behind = behind == 1
-    b_alone = (b[2] < _NEAR) == alone_is_behind
-    c_alone = (c[2] < _NEAR) == alone_is_behind
-    first = wp.where(b_alone, b, wp.where(c_alone, c, a))
-    second = wp.where(b_alone, c, wp.where(c_alone, a, b))
-    third = wp.where(b_alone, a, wp.where(c_alone, b, c))
-    if alone_is_behind:
-        to_second = to_sample(at_near(second, first), k, scale)
-        to_third = to_sample(at_near(third, first), k, scale)
-        corner = to_sample(third, k, scale)
-        beyond = to_sample(second, k, scale)
-        fill_depth(
-            to_second,
-            beyond,
-            corner,
-            inverse_depth,
-            _NEAR,
-            highest,
-            height,
-            eye,
-            floor,
-            index,
-            frame,
-            samples,
-            zbuffer,
-            touched,
-        )
-        fill_depth(
-            to_second,
-            corner,
-            to_third,
-            inverse_depth,
-            _NEAR,
-            highest,
-            height,
-            eye,
-            floor,
-            index,
-            frame,
-            samples,
-            zbuffer,
-            touched,
-        )
-    else:
-        fill_depth(
-            to_sample(first, k, scale),
-            to_sample(at_near(first, second), k, scale),
-            to_sample(at_near(first, third), k, scale),
-            inverse_depth,
-            _NEAR,
-            highest,
-            height,
-            eye,
-            floor,
-            index,
-            frame,
-            samples,
-            zbuffer,
-            touched,
-        )
+    height = wp.vec3(wp.dot(up, way_x), wp.dot(up, way_y), wp.dot(up, way_z))
+    for own_face in range(group * _STRIP, wp.min((group + 1) * _STRIP, num_faces)):
+        face = faces[own_face]
+        index = person * num_faces + own_face
+        a = viewed[frame, base + face[0]]
+        b = viewed[frame, base + face[1]]
+        c = viewed[frame, base + face[2]]
+        lowest = wp.min(wp.min(a[2], b[2]), c[2])
+        highest = wp.max(wp.max(a[2], b[2]), c[2])
+        normal = wp.cross(b - a, c - a)
+        distance = wp.dot(normal, a)
+        if highest < _NEAR or distance == 0.0 or (cull == 1 and distance > 0.0):
+            continue
+        # 1 / depth = normal . way / distance.
+        per_distance = 1.0 / distance
+        inverse_depth = per_distance * wp.vec3(wp.dot(normal, way_x), wp.dot(normal, way_y), wp.dot(normal, way_z))
+        may_sink = eye + wp.min(wp.min(wp.dot(up, a), wp.dot(up, b)), wp.dot(up, c)) < floor
+        first = to_sample(a, k, scale)
+        second = to_sample(b, k, scale)
+        third = to_sample(c, k, scale)
+        fourth = third
+        pieces = int(1)
+        if lowest < _NEAR:
+            # One or two corners lie before the near plane. Turn the face until `alone` is the one on its side.
+            behind = int(a[2] < _NEAR) + int(b[2] < _NEAR) + int(c[2] < _NEAR)
+            alone_is_behind = behind == 1
+            b_alone = (b[2] < _NEAR) == alone_is_behind
+            c_alone = (c[2] < _NEAR) == alone_is_behind
+            alone = wp.where(b_alone, b, wp.where(c_alone, c, a))
+            after = wp.where(b_alone, c, wp.where(c_alone, a, b))
+            before = wp.where(b_alone, a, wp.where(c_alone, b, c))
+            if alone_is_behind:
+                first = to_sample(at_near(after, alone), k, scale)
+                second = to_sample(after, k, scale)
+                third = to_sample(before, k, scale)
+                fourth = to_sample(at_near(before, alone), k, scale)
+                pieces = int(2)
+            else:
+                first = to_sample(alone, k, scale)
+                second = to_sample(at_near(alone, after), k, scale)
+                third = to_sample(at_near(alone, before), k, scale)
+        for _piece in range(pieces):
+            fill_depth(
+                first,
+                second,
+                third,
+                inverse_depth,
+                wp.max(lowest, _NEAR),
+                highest,
+                height,
+                eye,
+                floor,
+                may_sink,
+                index,
+                frame,
+                samples,
+                zbuffer,
+                touched,
+            )
+            second = third
+            third = fourth

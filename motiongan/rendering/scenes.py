@@ -255,7 +255,7 @@ def _picture_scene(path: Path, width: int, height: int, random: np.random.Genera
 
 
 def _before_shoulder(light: ndarray) -> ndarray:
-    """The light that the kernel `develop`, which rolls highlights off from 0.7 on, turns into this light."""
+    """The light that the film, which rolls highlights off from 0.7 on, turns into this light."""
     rolled = np.clip((light - 0.7) / 0.3, 0, 0.99)
     return np.where(light > 0.7, 0.7 - 0.3 * np.log1p(-rolled), light).astype(np.float32)
 

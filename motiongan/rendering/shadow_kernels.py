@@ -9,12 +9,13 @@ from typing import no_type_check  # warp compiles these functions, Python never 
 import warp as wp
 
 from motiongan.rendering.paint_kernels import fast_cosine, fast_sine
+from motiongan.rendering.rasterizer_kernels import STRIP
 
-# ruff: noqa: UP018, SIM114 (warp takes `float(0.0)` for a variable, `0.0` for a constant)
+# ruff: noqa: UP018 (warp takes `float(0.0)` for a variable, `0.0` for a constant)
 
 wp.set_module_options({"enable_backward": False})
 
-TILE = 16  # texels along a tile's side
+TILE = 16  # texels along a tile's side: a power of two
 NOTHING = 1.0e9  # metres: the light meets nobody
 SKY_SPREAD = 0.9  # the sky is a light as wide as this
 SKY_PART = 2  # its shadow is so soft that a half of the map along each side is enough
@@ -23,6 +24,8 @@ _BLOCKER_TAPS = wp.constant(BLOCKER_TAPS)
 _SHADOW_TAPS = wp.constant(SHADOW_TAPS)
 _CLEARANCE = wp.constant(0.004)  # metres: what is nearer to a point does not shade it
 _TILE = wp.constant(TILE)
+_TILE_BITS = wp.constant(TILE.bit_length() - 1)
+_STRIP = wp.constant(STRIP)
 _NOTHING = wp.constant(NOTHING)
 _SKY_SPREAD = wp.constant(SKY_SPREAD)
 _SKY_PART = wp.constant(SKY_PART)
@@ -60,41 +63,44 @@ def rasterize_shadow(
     tiles: wp.array4d(dtype=wp.float32),  # (frames, lights, tiles, tiles) the nearest corner of a face over each tile
 ):
     """Parallel projection of the faces that a light falls on: how far the light gets at each texel."""
-    frame, light, index = wp.tid()
-    num_faces = faces.shape[0]
-    face = faces[index % num_faces]
-    base = (index // num_faces) * num_vertices
-    a = placed[frame, light, base + face[0]]
-    b = placed[frame, light, base + face[1]]
-    c = placed[frame, light, base + face[2]]
-    # Counter-clockwise from outside means that a lit face has a negative area, for rows run downwards.
-    area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
-    if area >= 0.0:
-        return
+    frame, light, person, group = wp.tid()
+    base = person * num_vertices
     size = nearest.shape[2]
-    first_column = wp.max(0, int(wp.ceil(wp.min(wp.min(a[0], b[0]), c[0]) - 0.5)))
-    last_column = wp.min(size - 1, int(wp.floor(wp.max(wp.max(a[0], b[0]), c[0]) - 0.5)))
-    first_row = wp.max(0, int(wp.ceil(wp.min(wp.min(a[1], b[1]), c[1]) - 0.5)))
-    last_row = wp.min(size - 1, int(wp.floor(wp.max(wp.max(a[1], b[1]), c[1]) - 0.5)))
-    if first_column > last_column or first_row > last_row:
-        return
-    slope_x = ((b[2] - a[2]) * (c[1] - a[1]) - (c[2] - a[2]) * (b[1] - a[1])) / area
-    slope_y = ((c[2] - a[2]) * (b[0] - a[0]) - (b[2] - a[2]) * (c[0] - a[0])) / area
-    lowest = wp.min(wp.min(a[2], b[2]), c[2])
-    highest = wp.max(wp.max(a[2], b[2]), c[2])
-    for tile_row in range(first_row // _TILE, last_row // _TILE + 1):
-        for tile_column in range(first_column // _TILE, last_column // _TILE + 1):
-            wp.atomic_min(tiles, frame, light, tile_row, tile_column, lowest)
-    for row in range(first_row, last_row + 1):
-        y = float(row) + 0.5
-        for column in range(first_column, last_column + 1):
-            x = float(column) + 0.5
-            ab = (b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])
-            bc = (c[0] - b[0]) * (y - b[1]) - (c[1] - b[1]) * (x - b[0])
-            ca = (a[0] - c[0]) * (y - c[1]) - (a[1] - c[1]) * (x - c[0])
-            if ab <= 0.0 and bc <= 0.0 and ca <= 0.0:
-                depth = a[2] + slope_x * (x - a[0]) + slope_y * (y - a[1])
-                wp.atomic_min(nearest, frame, light, row, column, wp.clamp(depth, lowest, highest))
+    for own_face in range(group * _STRIP, wp.min((group + 1) * _STRIP, faces.shape[0])):
+        face = faces[own_face]
+        a = placed[frame, light, base + face[0]]
+        b = placed[frame, light, base + face[1]]
+        c = placed[frame, light, base + face[2]]
+        # Counter-clockwise from outside means that a lit face has a negative area, for rows run downwards.
+        area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+        first_column = wp.max(0, int(wp.ceil(wp.min(wp.min(a[0], b[0]), c[0]) - 0.5)))
+        last_column = wp.min(size - 1, int(wp.floor(wp.max(wp.max(a[0], b[0]), c[0]) - 0.5)))
+        first_row = wp.max(0, int(wp.ceil(wp.min(wp.min(a[1], b[1]), c[1]) - 0.5)))
+        last_row = wp.min(size - 1, int(wp.floor(wp.max(wp.max(a[1], b[1]), c[1]) - 0.5)))
+        if area >= 0.0 or first_column > last_column or first_row > last_row:
+            continue
+        per_area = 1.0 / area
+        slope_x = ((b[2] - a[2]) * (c[1] - a[1]) - (c[2] - a[2]) * (b[1] - a[1])) * per_area
+        slope_y = ((c[2] - a[2]) * (b[0] - a[0]) - (b[2] - a[2]) * (c[0] - a[0])) * per_area
+        lowest = wp.min(wp.min(a[2], b[2]), c[2])
+        highest = wp.max(wp.max(a[2], b[2]), c[2])
+        for tile_row in range(first_row >> _TILE_BITS, (last_row >> _TILE_BITS) + 1):
+            for tile_column in range(first_column >> _TILE_BITS, (last_column >> _TILE_BITS) + 1):
+                wp.atomic_min(tiles, frame, light, tile_row, tile_column, lowest)
+        for row in range(first_row, last_row + 1):
+            y = float(row) + 0.5
+            row_ab = (b[0] - a[0]) * (y - a[1]) + (b[1] - a[1]) * a[0]
+            row_bc = (c[0] - b[0]) * (y - b[1]) + (c[1] - b[1]) * b[0]
+            row_ca = (a[0] - c[0]) * (y - c[1]) + (a[1] - c[1]) * c[0]
+            row_depth = a[2] + slope_y * (y - a[1]) - slope_x * a[0]
+            for column in range(first_column, last_column + 1):
+                x = float(column) + 0.5
+                ab = row_ab - (b[1] - a[1]) * x
+                bc = row_bc - (c[1] - b[1]) * x
+                ca = row_ca - (a[1] - c[1]) * x
+                if wp.max(wp.max(ab, bc), ca) <= 0.0:
+                    depth = row_depth + slope_x * x
+                    wp.atomic_min(nearest, frame, light, row, column, wp.clamp(depth, lowest, highest))
 
 
 @wp.kernel
@@ -106,16 +112,16 @@ def nearest_around_tiles(
     around: wp.array4d(dtype=wp.float32),  # (frames, lights, tiles, tiles) metres along the light's way
 ):
     """The nearest blocker that any point over a tile looks at."""
-    frame, light, tile = wp.tid()
+    frame, light, row, column = wp.tid()
     count = tiles.shape[2]
-    row = tile // count
-    column = tile % count
     spread = wp.where(light == 0, key_spread, _SKY_SPREAD)
-    steps = 1 + int(shadow_reach(spread, windows[frame, light][2]) / float(_TILE))
+    used = wp.where(light == 0, count, count // _SKY_PART + 1)  # tiles along a side of this light's part of the map
     least = float(_NOTHING)
-    for other_row in range(wp.max(row - steps, 0), wp.min(row + steps + 1, count)):
-        for other_column in range(wp.max(column - steps, 0), wp.min(column + steps + 1, count)):
-            least = wp.min(least, tiles[frame, light, other_row, other_column])
+    if row < used and column < used:
+        steps = 1 + int(shadow_reach(spread, windows[frame, light][2]) / float(_TILE))
+        for other_row in range(wp.max(row - steps, 0), wp.min(row + steps + 1, used)):
+            for other_column in range(wp.max(column - steps, 0), wp.min(column + steps + 1, used)):
+                least = wp.min(least, tiles[frame, light, other_row, other_column])
     around[frame, light, row, column] = least
 
 
@@ -150,38 +156,41 @@ def share_at(
     blockers; they are turned by `spin` for each pixel.
     """
     window = windows[frame, light]
-    size = nearest.shape[2]
-    last = around.shape[2] - 1
-    if around[frame, light, wp.min(int(y) // _TILE, last), wp.min(int(x) // _TILE, last)] >= depth_here - _CLEARANCE:
+    last_tile = around.shape[2] - 1
+    limit = depth_here - _CLEARANCE  # of the blockers' depth
+    tile_row = wp.min(int(y) // _TILE, last_tile)
+    tile_column = wp.min(int(x) // _TILE, last_tile)
+    if around[frame, light, tile_row, tile_column] >= limit:
         return 1.0
+    # Beyond its border the map goes on as it ends: nobody is there.
+    last = float(nearest.shape[2] - 1)
     reach = shadow_reach(spread, window[2])
+    rise = slack / window[2]
     blockers = float(0.0)
     distance = float(0.0)
-    cosine = fast_cosine(spin)
-    sine = fast_sine(spin)
+    cosine = reach * fast_cosine(spin)
+    sine = reach * fast_sine(spin)
     for tap in range(_BLOCKER_TAPS):
         place = taps[tap]
-        radius = reach * place[2]
-        column = int(wp.floor(x + reach * (cosine * place[0] - sine * place[1])))
-        row = int(wp.floor(y + reach * (sine * place[0] + cosine * place[1])))
-        if column >= 0 and row >= 0 and column < size and row < size:
-            depth = nearest[frame, light, row, column]
-            if depth < depth_here - _CLEARANCE - slack * radius / window[2]:
-                blockers = blockers + 1.0
-                distance = distance + depth_here - depth
+        column = int(wp.clamp(x + cosine * place[0] - sine * place[1], 0.0, last))
+        row = int(wp.clamp(y + sine * place[0] + cosine * place[1], 0.0, last))
+        depth = nearest[frame, light, row, column]
+        if depth < limit - rise * reach * place[2]:
+            blockers = blockers + 1.0
+            distance = distance + depth
     if blockers == 0.0:
         return 1.0
-    width = wp.clamp(spread * distance / blockers * window[2], 1.3, reach)
+    if blockers == float(_BLOCKER_TAPS):
+        return 0.0
+    width = wp.clamp(spread * (depth_here - distance / blockers) * window[2], 1.3, reach)
+    cosine = cosine * (width / reach)
+    sine = sine * (width / reach)
     lit = float(0.0)
     for tap in range(_SHADOW_TAPS):
         place = taps[_BLOCKER_TAPS + tap]
-        radius = width * place[2]
-        column = int(wp.floor(x + width * (cosine * place[0] - sine * place[1])))
-        row = int(wp.floor(y + width * (sine * place[0] + cosine * place[1])))
-        if column < 0 or row < 0 or column >= size or row >= size:
-            lit = lit + 1.0
-        elif nearest[frame, light, row, column] >= depth_here - _CLEARANCE - slack * radius / window[2]:
-            lit = lit + 1.0
+        column = int(wp.clamp(x + cosine * place[0] - sine * place[1], 0.0, last))
+        row = int(wp.clamp(y + sine * place[0] + cosine * place[1], 0.0, last))
+        lit = lit + wp.where(nearest[frame, light, row, column] >= limit - rise * width * place[2], 1.0, 0.0)
     return lit / float(_SHADOW_TAPS)
 
 

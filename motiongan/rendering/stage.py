@@ -90,6 +90,8 @@ class Stage:
         # Cloth is painted by where it hangs, not by the skin under it: its lines stay straight.
         self.places = upload(np.concatenate([places for places, _ in fitted]), wp.vec3)
         self.offsets = upload(np.concatenate([offsets for _, offsets in fitted]), wp.vec3)
+        self.woven = wp.zeros(people * vertices, dtype=wp.vec4, device=rasterizer.device)
+        rasterizer.launch(paint_kernels.weave, (people * vertices,), [self.places, self.outfits, self.woven])
         self.no_offsets = wp.zeros(people * vertices, dtype=wp.vec3, device=rasterizer.device)
 
 

@@ -117,7 +117,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "huge seed": (["--seed", str(2**63)], "--seed is 9223372036854775808, expected 0 or more, below 2^63"),
     "huge betas": (["--betas", "huge.npy"], "betas reach 1e+05, expected within 10 standard deviations"),
     "folder of models": (["--checkpoint", "."], ".: is a folder; give the model file in it (model.safetensors)"),
-    "no betas": (["--betas", "none.npy"], "--betas none.npy: no such file; give random, mean or an .npy/.npz file"),
+    "no betas": (["--betas", "none.npy"], "--betas none.npy: no such file; give one of its names or an .npy/.npz file"),
     "text betas": (["--betas", "text.txt"], "--betas text.txt: not an array of betas"),
     "few betas": (["--betas", "few.npy"], "--betas few.npy: has shape (1, 3), expected (10,) or (shapes, 10)"),
     "nan betas": (

@@ -179,6 +179,17 @@ def test_random_betas_have_the_training_subjects_distribution(generator):
     assert np.linalg.norm(np.cov(drawn.T) - covariance) < 0.25 * np.linalg.norm(covariance)
 
 
+def test_bodies_of_a_gender_are_spread_around_its_typical_one_and_move_alike(generator):
+    typical = load_body().typical_betas("female").numpy()
+    women = generator.generate("walk", n=200, frames=1, betas="female")
+    spread = generator.generate("walk", n=200, frames=1)
+    own_mean = generator.file.betas_mean.numpy()
+    for woman, other in zip(women, spread, strict=True):
+        assert (woman.gender, other.gender) == ("female", "neutral")
+        assert_close(woman.betas - typical, other.betas - own_mean, atol=1e-5, rtol=0)
+        assert np.array_equal(woman.poses[:, 16:22], other.poses[:, 16:22])  # arms know nothing of the legs' length
+
+
 def test_given_betas_are_taken_in_turn_and_do_not_change_the_movement(generator):
     shapes = np.stack([np.zeros(10), np.eye(10)[0]]).astype(np.float32)
     clips = generator.generate("walk", n=5, betas=shapes)
