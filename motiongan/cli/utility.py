@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--controls", nargs="?", const="all", metavar="A,B", help="also rows that must come out right")
     parser.add_argument("--allow-leak", action="store_true", help="take a generator that saw more than the few")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="trainings of each row (default: 5)")
-    parser.add_argument("--steps", type=int, metavar="N", help="of a training (default: 1500; recognition: 500)")
+    parser.add_argument("--steps", type=int, metavar="N", help="of a training (default: 5000; recognition: 500)")
     parser.add_argument("--width", type=int, metavar="N", help="lifter: channels (default: 192)")
     parser.add_argument(
         "--share", type=float, metavar="X", help="lifter: of synthetic windows in a batch (default: 0.5)"
