@@ -131,7 +131,7 @@ def _person(
 
     rest_pelvis = body.skeleton(torch.from_numpy(track.betas)).rest_joints[0].double().numpy()
     poses, trans = camera_parameters(track, rotation, rest_pelvis)
-    boxes = np.array([mask_box(masks[index]) for index in shown]).reshape(-1, 4)
+    boxes = np.array([mask_box(masks[index]) for index in shown], np.int64).reshape(-1, 4)
     joints = slice(*keypoints.sets["smpl24"].indices(len(keypoints.names)))
     center, scale = _crops(boxes, pixels[shown, joints], seen[shown, joints])
     rows: dict[str, ndarray] = {
@@ -142,8 +142,8 @@ def _person(
         "box": boxes.astype(np.float32),
         "area": masks[shown].sum((1, 2)).astype(np.int64),
         "segmentation": np.array([encode_mask(masks[index]) for index in shown], dtype=str),
-        "pose_cam": poses[shown].reshape(len(shown), -1).astype(np.float32),
-        "pose_world": track.poses[shown].reshape(len(shown), -1),
+        "pose_cam": poses.reshape(len(poses), -1)[shown].astype(np.float32),
+        "pose_world": track.poses.reshape(len(poses), -1)[shown],
         "shape": _repeat(track.betas, shown),
         "trans_cam": trans[shown].astype(np.float32),
         "trans_world": track.trans[shown],

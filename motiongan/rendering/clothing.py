@@ -10,7 +10,9 @@ from jaxtyping import Float32, Int32
 from numpy import ndarray
 from scipy.sparse import csr_matrix
 
-_SHIRT_PASSES, _SHORTS_PASSES, _SHOE_PASSES, _HAIR_PASSES = 30, 16, 60, 12
+from motiongan.rendering.shoes import Shoes, make_shoes
+
+_SHIRT_PASSES, _SHORTS_PASSES, _HAIR_PASSES = 30, 16, 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,20 +46,21 @@ class Tailor:
         share = 1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)
         self._mean = csr_matrix(links.multiply(share[:, None]))  # row i: mean of the vertices around i
         self._lonely = np.asarray(links.sum(1)).ravel() == 0
+        self._shoes: tuple[ndarray, Shoes] | None = None  # those last made, and their cover
         self.normals = _vertex_normals(self._rest, faces)
         self.neighbour = self._first_neighbours(links)
 
     def dress(self, layers: Layers) -> tuple[Float32[ndarray, "vertices 3"], Float32[ndarray, "vertices 3"]]:
         """The dressed body at rest, metres, and the same as offsets in each vertex's frame (see `vertex_frames`).
 
-        Cloth is the skin, smoothed (folds of the flesh, toes and ears vanish under it), but nowhere inside the skin.
+        Cloth is the skin, smoothed (folds of the flesh and ears vanish under it), but nowhere inside the skin; shoes
+        have a form of their own (see `shoes`).
         """
         dressed = self._rest.copy()
         for cover, passes in (
             (layers.shirt, _SHIRT_PASSES),
             (layers.shorts, _SHORTS_PASSES),
             (layers.hair, _HAIR_PASSES),
-            (layers.shoes, _SHOE_PASSES),
         ):
             share = np.where(self._lonely, 0.0, cover.astype(np.float64))[:, None]
             if not share.any():
@@ -74,9 +77,17 @@ class Tailor:
         dressed -= sunk[:, None] * self.normals
         plain = (layers.thickness > 0) & (layers.shirt + layers.shorts + layers.hair + layers.shoes == 0)
         dressed[plain] += layers.thickness[plain, None] * self.normals[plain]
+        cloth = np.where(self._lonely, 0.0, layers.shoes)[:, None] * (dressed - self._rest)
+        dressed += self.shoes(layers.shoes).points - self._rest - cloth
         frames = vertex_frames(self._rest, self.normals, self.neighbour)
         offsets = np.einsum("vij,vj->vi", frames, dressed - self._rest)
         return dressed.astype(np.float32), offsets.astype(np.float32)
+
+    def shoes(self, cover: ndarray) -> Shoes:
+        """The shoes that cover the vertices that much, 0 .. 1; all people of one body wear the same last."""
+        if self._shoes is None or not np.array_equal(self._shoes[0], cover):
+            self._shoes = cover.copy(), make_shoes(self._rest, self._mean, np.where(self._lonely, 0.0, cover))
+        return self._shoes[1]
 
     @staticmethod
     def _first_neighbours(links: csr_matrix) -> Int32[ndarray, "vertices"]:

@@ -137,7 +137,8 @@ def person_entry(record: Record, row: int, image_id: int, annotation_id: int) ->
 def evaluate_against_itself(path: str | Path) -> dict[str, float]:
     """COCO's average precision of a file's own annotations as detections of score 1, by pycocotools.
 
-    Keys "keypoints", "bbox", "segm": 1 for each says that the file is sound.
+    Keys "keypoints", "bbox", "segm": 1 for each says that the file is sound. For keypoints, COCO counts no more than
+    20 people of a picture.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -148,7 +149,9 @@ def evaluate_against_itself(path: str | Path) -> dict[str, float]:
         for kind in ("keypoints", "bbox", "segm"):
             fields = ("image_id", "category_id", {"segm": "segmentation"}.get(kind, kind))
             found = [
-                {**{field: annotation[field] for field in fields}, "score": 1.0} for annotation in truth.anns.values()
+                {**{field: annotation[field] for field in fields}, "score": 1.0}
+                for annotation in truth.anns.values()
+                if kind != "keypoints" or annotation["num_keypoints"]  # without points it is no detection of points
             ]
             evaluation = COCOeval(truth, truth.loadRes(found), kind)
             evaluation.evaluate()

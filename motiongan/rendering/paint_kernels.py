@@ -48,6 +48,7 @@ class Outfit:
     sock_y: float
     shoe_y: float
     shoe_tilt: float
+    shoe_x: float
     shoe_z: float
     sole_y: float
     band_from: float
@@ -205,7 +206,8 @@ def shorts_inside(p: wp.vec3, o: Outfit) -> float:
 @no_type_check
 def shoe_inside(p: wp.vec3, o: Outfit) -> float:
     """Distance in metres below the opening of the shoe."""
-    return o.shoe_y + o.shoe_tilt * wp.abs(p[2] - o.shoe_z) - p[1]
+    ahead = p[2] - o.shoe_z
+    return o.shoe_y + o.shoe_tilt * wp.max(4.0 * ahead, -ahead) - p[1]  # the tongue rises up the instep
 
 
 @wp.func
@@ -384,10 +386,15 @@ def paint_bare(p: wp.vec3, o: Outfit, mottle: float, pixels: float) -> Surface:
             leather = o.shoes
             # Laces on the instep, a stripe on each side.
             ahead = p[2] - o.shoe_z
-            lace = wp.min(0.012 - wp.abs(wp.abs(ahead - 0.055) - 0.0), 1.0)
-            stripe = 0.007 - wp.abs(ahead - 0.02 - 0.6 * (p[1] - o.sole_y))
+            above = p[1] - o.sole_y
+            stripe = wp.min(0.007 - wp.abs(ahead - 0.02 - 0.6 * above), 0.034 - above)
             leather = blend(leather, o.sole, 0.8 * cover(stripe, pixels))
-            leather = blend(leather, leather * 0.9, cover(lace, 100.0))
+            lacing = wp.min(0.033 - wp.abs(ahead - 0.088), wp.min(0.016 - wp.abs(side - o.shoe_x), above - 0.01))
+            if lacing > -0.01:
+                turns = ahead / 0.0145
+                lace = wp.min(0.003 - 0.0145 * wp.abs(turns - wp.floor(turns) - 0.5), lacing)
+                leather = blend(leather, leather * 0.75, cover(lacing, pixels))
+                leather = blend(leather, wp.vec3(0.7, 0.7, 0.7), cover(lace, pixels))
             leather = blend(leather, o.sole, cover(o.sole_y - p[1], pixels))
             colour = blend(colour, leather, shoe)
             s.gloss = wp.lerp(s.gloss, 0.12, shoe)

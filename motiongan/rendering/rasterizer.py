@@ -145,7 +145,12 @@ class Rasterizer:
         self._part = self.upload(weights.argmax(-1).astype(np.int32), wp.int32)
         self.tailor = Tailor(rest, faces)
         self._neighbour = self.upload(self.tailor.neighbour, wp.int32)
-        self._taps = self.upload(_taps(shadow_kernels.BLOCKER_TAPS, shadow_kernels.SHADOW_TAPS), wp.vec3)
+        # Near blockers shade only if they are near to the light's way too: most of the first taps look there. Spread
+        # evenly, all of them miss a hand before a belly at some pixels, which are then lit dots in its shadow.
+        blocker_taps = _taps(shadow_kernels.BLOCKER_TAPS)
+        blocker_taps *= blocker_taps[:, 2:]
+        taps = np.concatenate([blocker_taps, _taps(shadow_kernels.SHADOW_TAPS)])
+        self._taps = self.upload(taps, wp.vec3)
         noise = np.random.default_rng(0).standard_normal(_NOISE_SIZE, np.float32)
         self._noise = self.upload(noise, wp.float32)
         steps = light_kernels.CURVE_STEPS
@@ -259,10 +264,11 @@ class Rasterizer:
         viewed = self._space("viewed", (frames, count), wp.vec3)
         is_dressed = quality.dressed and not stage.has_texture  # a texture lies on the skin
         offsets = stage.offsets if is_dressed else stage.no_offsets
+        shoes = [stage.shoe_row if is_dressed else stage.no_shoe_row, *stage.shoes]
         self.launch(
             self._geometry.dress_and_view,
             (frames, count),
-            [points, normals, self._neighbour, offsets, rotation, translation, dressed, viewed],
+            [points, normals, self._neighbour, offsets, *shoes, rotation, translation, dressed, viewed],
         )
         if is_dressed:
             self.launch(
@@ -418,11 +424,8 @@ def _shadow_windows(vertices: ndarray, axes: ndarray, sizes: Sequence[int]) -> n
     return windows
 
 
-def _taps(*counts: int) -> ndarray:
-    """(taps, 3) x, y and radius of points spread evenly over the unit disc, one sunflower spiral after another."""
-    spirals: list[ndarray] = []
-    for count in counts:
-        radius = np.sqrt((np.arange(count) + 0.5) / count)
-        angle = np.arange(count) * np.pi * (3 - np.sqrt(5))
-        spirals.append(np.stack([radius * np.cos(angle), radius * np.sin(angle), radius], -1))
-    return np.concatenate(spirals).astype(np.float32)
+def _taps(count: int) -> ndarray:
+    """(taps, 3) x, y and radius of points spread evenly over the unit disc, on a sunflower spiral."""
+    radius = np.sqrt((np.arange(count) + 0.5) / count)
+    angle = np.arange(count) * np.pi * (3 - np.sqrt(5))
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle), radius], -1).astype(np.float32)

@@ -58,7 +58,11 @@ def dress_and_view(
     vertices: wp.array2d(dtype=wp.vec3),
     normals: wp.array2d(dtype=wp.vec3),
     neighbour: wp.array(dtype=wp.int32),  # of each vertex of one body
-    offsets: wp.array(dtype=wp.vec3),  # (people x vertices) of cloth, hair and shoes, in the vertex's own frame
+    offsets: wp.array(dtype=wp.vec3),  # (people x vertices) of cloth and hair, in the vertex's own frame
+    shoe_row: wp.array(dtype=wp.int32),  # of each vertex of one body in the tables below, -1 = not in a shoe
+    shoe_share: wp.array(dtype=wp.float32),
+    shoe_carriers: wp.array2d(dtype=wp.int32),  # (shod, carriers) vertices
+    shoe_amounts: wp.array2d(dtype=wp.float32),
     rotation: wp.array(dtype=wp.mat33),
     translation: wp.array(dtype=wp.vec3),
     dressed: wp.array2d(dtype=wp.vec3),
@@ -66,7 +70,8 @@ def dress_and_view(
 ):
     """Vertices of the dressed body in the world, and the same in camera axes.
 
-    A vertex's frame is its normal, the way to a neighbour along the surface, and across both.
+    A vertex's frame is its normal, the way to a neighbour along the surface, and across both. Shoes are carried by
+    the foot as a whole.
     """
     frame, index = wp.tid()
     vertex = index % neighbour.shape[0]
@@ -77,6 +82,12 @@ def dress_and_view(
         along = vertices[frame, index - vertex + neighbour[vertex]] - point
         along = wp.normalize(along - wp.dot(along, normal) * normal)
         point += offset[0] * normal + offset[1] * along + offset[2] * wp.cross(normal, along)
+    row = shoe_row[vertex]
+    if row >= 0:
+        carried = wp.vec3(0.0, 0.0, 0.0)
+        for carrier in range(shoe_carriers.shape[1]):
+            carried += shoe_amounts[row, carrier] * vertices[frame, index - vertex + shoe_carriers[row, carrier]]
+        point += shoe_share[row] * (carried - point)
     dressed[frame, index] = point
     viewed[frame, index] = rotation[frame] * point + translation[frame]
 

@@ -193,12 +193,18 @@ def _prepare_folder(folder: Path, *, resume: bool, force: bool) -> None:
         probe.unlink()
     except OSError as error:
         raise MotionganError(f"{folder}: cannot be written to ({(error.strerror or str(error)).lower()})") from None
+    is_render = (folder / manifest.FILE).is_file()
     if force:
+        foreign = [] if is_render else [name for name in _OWN_FOLDERS if (folder / name).exists()]
+        if foreign:  # somebody's pictures, perhaps: not ours to throw away
+            raise MotionganError(
+                f"{folder / foreign[0]}: is in the way, and of no render that --force replaces; move it"
+            )
         for name in _OWN_FOLDERS:
             shutil.rmtree(folder / name, ignore_errors=True)
         for name in _OWN_FILES:
             (folder / name).unlink(missing_ok=True)
-    elif not (folder / manifest.FILE).is_file() and any(folder.iterdir()):
+    elif not is_render and any(folder.iterdir()):
         raise MotionganError(
             f"{folder}: holds other files; give an empty folder, or --force to put the render beside them"
         )

@@ -152,8 +152,8 @@ def share_at(
     """How much of an extended light reaches a place of its map (texels) at that depth, 0 to 1.
 
     Source: Fernando 2005, "Percentage-closer soft shadows": mean distance of the blockers, then a filter whose width
-    is the half shadow's. `taps` (x, y, radius) lie on a sunflower spiral in the unit disc, first those of the
-    blockers; they are turned by `spin` for each pixel.
+    is the half shadow's. `taps` (x, y, radius) lie on sunflower spirals in the unit disc, first those of the
+    blockers, denser in the middle; they are turned by `spin` for each pixel.
     """
     window = windows[frame, light]
     last_tile = around.shape[2] - 1

@@ -92,6 +92,15 @@ class Stage:
         self.offsets = upload(np.concatenate([offsets for _, offsets in fitted]), wp.vec3)
         self.woven = wp.zeros(people * vertices, dtype=wp.vec4, device=rasterizer.device)
         rasterizer.launch(paint_kernels.weave, (people * vertices,), [self.places, self.outfits, self.woven])
+        shoes = rasterizer.tailor.shoes(layers.numpy()[0, :, 2])
+        row = np.full(vertices, -1, np.int32)
+        row[shoes.vertices] = np.arange(len(shoes.vertices))
+        self.shoe_row, self.no_shoe_row = upload(row, wp.int32), upload(np.full(vertices, -1, np.int32), wp.int32)
+        self.shoes = (
+            upload(shoes.share, wp.float32),
+            upload(shoes.carriers, wp.int32),
+            upload(shoes.amounts, wp.float32),
+        )
         self.no_offsets = wp.zeros(people * vertices, dtype=wp.vec3, device=rasterizer.device)
 
 

@@ -191,6 +191,18 @@ def test_a_person_of_whom_no_pixel_shows_has_no_row_but_the_frame_stays(body: Bo
     assert annotations.images["image_frame"].tolist() == [0, 2, 4]
 
 
+def test_a_person_of_whom_no_frame_shows_a_pixel_has_no_row(body: Body, keypoints: Keypoints):
+    clip = painted_clip(body)
+    whole = annotate(clip, keypoints, body)
+    clip.buffers.instance[clip.buffers.instance == 2] = 0
+    annotations = annotate(clip, keypoints, body)
+    assert set(annotations.people["person"].tolist()) == {1}
+    assert {name: column.dtype.kind for name, column in annotations.people.items()} == {
+        name: column.dtype.kind for name, column in whole.people.items()
+    }
+    assert annotations.people["pose_cam"].shape == (3, 72)
+
+
 def test_each_row_names_its_clip(body: Body, keypoints: Keypoints, clip: RenderedClip):
     people = annotate(clip, keypoints, body).people
     assert people["action"][:2].tolist() == ["squat", ""]

@@ -57,6 +57,14 @@ def test_coco_scores_its_own_annotations_with_1(folder):
     assert precision == pytest.approx({"keypoints": 1, "bbox": 1, "segm": 1}, abs=1e-6)
 
 
+def test_a_person_of_whom_no_keypoint_is_in_the_picture_does_not_lower_the_score(folder, content, tmp_path):
+    person = content["annotations"][0]
+    without = {**person, "keypoints": [0] * len(person["keypoints"]), "num_keypoints": 0}
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({**content, "annotations": [without, *content["annotations"][1:]]}))
+    assert evaluate_against_itself(path) == pytest.approx({"keypoints": 1, "bbox": 1, "segm": 1}, abs=1e-6)
+
+
 def test_pycocotools_reads_back_the_masks_and_finds_the_same_boxes_and_areas(folder, clips):
     from pycocotools import mask
     from pycocotools.coco import COCO

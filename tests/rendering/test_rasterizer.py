@@ -179,6 +179,24 @@ def test_the_shadow_of_a_box_lies_where_the_geometry_says():
     assert brightness[outside > 0.03].min() > 120
 
 
+def test_the_soft_shadow_of_a_near_bar_has_no_lit_dots():
+    vertices, faces = box((-0.05, -0.8, 0.1), (0.05, 0.8, 0.2))
+    rotation, translation = look_at(torch.tensor([[1.2, 0.0, 1.2]]), torch.tensor([[0.15, 0.0, 0.0]]))
+    camera = Camera(intrinsics_of(200.0, 160, 160)[None], rotation, translation, 160, 160)
+    scene = ground_scene()
+    scene = replace(scene, lighting=replace(scene.lighting, key_spread=0.3))
+    buffers = draw(vertices[None, None], faces, camera, quality=Quality(samples=1, dressed=False), scene=scene)
+    row, column = np.nonzero((buffers.instance[0] == 0) & np.isfinite(buffers.depth[0]))
+    pixels = torch.from_numpy(np.stack([column + 0.5, row + 0.5], -1).astype(np.float32))[None]
+    ground = camera.unproject(pixels, torch.from_numpy(buffers.depth[0][row, column])[None])[0].numpy()
+    brightness = buffers.colour[0][row, column].mean(-1)
+    # As above: the way up to the light enters the bar where x is between 0.05 and 0.25.
+    middle = (np.abs(ground[:, 0] - 0.15) < 0.03) & (np.abs(ground[:, 1]) < 0.4)
+    lit = np.median(brightness[np.abs(ground[:, 0] - 0.15) > 0.45])
+    assert middle.sum() > 200
+    assert brightness[middle].max() < 0.75 * lit
+
+
 def test_what_is_under_the_ground_is_hidden_by_it():
     vertices, faces = ball(0.5, (0.0, 0.0, 0.0))
     rotation, translation = look_at(torch.tensor([[0.0, -4.0, 1.0]]), torch.tensor([[0.0, 0.0, 0.0]]))

@@ -245,3 +245,12 @@ def test_a_folder_that_cannot_be_used_is_told_in_one_line(motion, tmp_path, caps
     assert told.count("\n") == 1
     assert "holds other files" in told
     assert (tmp_path / "full" / "thesis.tex").read_text() == "precious"
+
+
+def test_force_throws_away_nothing_that_no_render_wrote(motion, tmp_path, capsys):
+    photo = tmp_path / "images" / "photo.png"
+    photo.parent.mkdir()
+    photo.write_bytes(b"precious")
+    assert main(["render", str(motion), "--out", str(tmp_path), "--force", *SMALL]) == 2
+    assert "is in the way" in capsys.readouterr().err
+    assert files(tmp_path) == {"images/photo.png": b"precious"}
