@@ -28,7 +28,7 @@ class DataConfig:
     actions: tuple[str, ...] = ()  # train on these only; empty = every action of the file
     held_out: tuple[str, ...] = ()  # subjects kept out of training; empty = a share of them, drawn by `split_seed`
     held_out_share: float = 0.15  # of the clips, whole subjects at a time
-    split_seed: int = 0
+    split_seed: int = 0  # draws the variants too
     frame_rate: float = 30.0  # Hz that the networks work at; clips of another rate are resampled
     window: int = 64  # frames a network sees
     min_frames: int = 16  # shorter clips are left out

@@ -184,6 +184,7 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
         "0 or more",
         lambda value: value >= 0,
         (
+            "data.variants",
             "data.balance",
             "autoencoder.steps",
             "autoencoder.kl",

@@ -36,6 +36,7 @@ BASELINES = sorted(shipped("configs/baselines").glob("*.yaml"))
         ("losses.balance_rate=-0.1", "is -0.1, expected 0 or more"),
         ("losses.discriminator_updates=-1", "is -1, expected 0 or more"),
         ("training.assess_every=-1", "is -1, expected 0 or more"),
+        ("data.variants=-1", "is -1, expected 0 or more"),
         ("losses.kinematic.jerk=1", "did you mean"),
         ("losses.kinematic.smoothness=-0.1", "is -0.1, expected 0 or more"),
         ("losses.kinematic_from=0.4", "is 0.4, expected less than losses.kinematic_full, 0.4"),
