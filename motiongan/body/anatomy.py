@@ -1,4 +1,4 @@
-"""What anatomy says about the skeleton: joint ranges of motion, segment masses, and when a foot touches the ground."""
+"""What anatomy says about the skeleton: joint ranges, segment masses, balance, and when a foot touches the ground."""
 
 from dataclasses import dataclass
 
@@ -225,6 +225,40 @@ def centre_of_mass(joints: Float[Tensor, "*batch 24 3"]) -> Float[Tensor, "*batc
     Source: segment masses and centres of de Leva 1996, as in `SEGMENTS`.
     """
     return torch.einsum("...jc,j->...c", joints, _MASS_WEIGHTS.to(joints))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Balance
+# ---------------------------------------------------------------------------------------------------------------------
+
+BALANCE_SPEED = 0.35  # m/s: below this a body on its feet stands; a faster one may fall from one step into the next
+SOLE_HEIGHT = 0.04  # metres: a sole point as low as this carries
+SOLE_MARGIN = 0.07  # metres that a shoe reaches beyond the line between its heel and its ball
+
+
+def off_balance(
+    mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"], frame_rate: float
+) -> tuple[Float[Tensor, "*batch frames"], Bool[Tensor, "*batch frames"]]:
+    """How far (metres) the centre of mass stands beside the feet, and in which frames that counts.
+
+    It counts where the centre of mass is slower than `BALANCE_SPEED` on the level and a sole point is lower than
+    `SOLE_HEIGHT`; elsewhere the distance is 0. The base of support is taken to be all within `SOLE_MARGIN` of a line
+    between two low sole points. Static balance: the centre of mass lies above the base of support (for a moving body
+    see Hof et al. 2005, J. Biomech. 38:1, whose extrapolated centre of mass is this one at rest). Hands that carry are
+    not seen.
+    """
+    first, second = torch.triu_indices(soles.shape[-2], soles.shape[-2])
+    low = soles[..., 2] < SOLE_HEIGHT
+    start, end, centre = soles[..., first, :2], soles[..., second, :2], mass_centre[..., None, :2]
+    line = end - start
+    along = ((centre - start) * line).sum(-1) / line.square().sum(-1).clamp(min=1e-8)
+    distance = (centre - start - along.clamp(0, 1)[..., None] * line).square().sum(-1).clamp(min=1e-8).sqrt()
+    carries = low[..., first] & low[..., second]
+    nearest = torch.where(carries, distance, torch.inf).amin(-1)
+    steps = mass_centre[..., :2].diff(dim=-2).norm(dim=-1) * frame_rate
+    slow = torch.cat([steps[..., :1], steps], -1) < BALANCE_SPEED
+    counts = low.any(-1) & slow
+    return torch.where(counts, (nearest - SOLE_MARGIN).clamp(min=0), torch.zeros_like(nearest)), counts
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from motiongan.errors import MotionganError, did_you_mean
 
 # Verbs in the order of the work; a verb not named here is listed after them.
 _ORDER = (
-    *("import", "sample-data", "train", "generate", "evaluate", "utility"),
+    *("import", "sample-data", "train", "generate", "vary", "evaluate", "utility"),
     *("preview", "view", "render", "export", "info"),
 )
 

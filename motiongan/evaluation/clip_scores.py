@@ -22,6 +22,7 @@ from motiongan.evaluation.metrics import (
     penetration_tally,
     tally,
 )
+from motiongan.evaluation.plausibility import off_balance_mm
 from motiongan.evaluation.recognizer import Recognizer, cached_recognizer
 from motiongan.evaluation.windows import FEWEST_FRAMES, PosedWindows, pose_windows, segments
 from motiongan.losses.kinematic import jerk
@@ -87,6 +88,7 @@ def physical_scores(posed: PosedWindows) -> dict[str, Float[Tensor, "windows"]]:
         "foot_skate": _each(foot_skate_tallies(posed.soles, mask, rate)["foot_skate"]),
         "penetration": _each(penetration_tally(posed.soles, mask)),
         "floating": _each(in_flight["floating_share"]),
+        "off_balance": _each(off_balance_mm(posed.mass_centre, posed.soles, mask, rate)) / 1000,
         "joint_range_violation": degrees * (math.pi / 180),
         "jerk": _each(tally(shaking, steps)),
         "flight_error": _each(in_flight["flight_error"]),

@@ -269,6 +269,14 @@ FIGURES: Mapping[str, Figure] = {
         "In the air: the mean downward acceleration of the centre of mass.",
         True,
     ),
+    "off_balance_mm": Figure(
+        _BODY,
+        "off balance, mm",
+        "{:.0f}",
+        LOWER,
+        "Mean distance by which the centre of mass of a body that stands on its feet lies beside them.",
+        True,
+    ),
     "range_share": Figure(
         _BODY,
         "frames out of joint range",

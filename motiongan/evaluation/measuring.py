@@ -215,6 +215,7 @@ def physics(windows: PosedWindows) -> dict[str, Sample]:
         "floating_mm": plausibility.floating(windows.mass_centre, windows.clearance, mask, rate),
         **metrics.flight(windows.mass_centre, windows.clearance, mask, rate),
         "fall": plausibility.fall(windows.mass_centre, windows.clearance, mask, rate),
+        "off_balance_mm": plausibility.off_balance_mm(windows.mass_centre, windows.soles, mask, rate),
         **metrics.joint_range(windows.violation, mask),
         "bone_drift_mm": plausibility.bone_drift(windows.joints, windows.bone_lengths, mask),
         "asymmetry": plausibility.asymmetry(windows.limb_angles, mask),

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from motiongan.body.anatomy import off_balance
 from motiongan.body.skeleton import JOINT, PARENTS
 from motiongan.evaluation.metrics import (
     GRAVITY,
@@ -80,6 +81,17 @@ def fall(
     The same frames as `metrics.flight`: `metrics.in_air`. Signed, so that noise averages out and a bias stays.
     """
     return tally(-vertical_acceleration(mass_centre, frame_rate), in_air(clearance, mask))
+
+
+def off_balance_mm(
+    mass_centre: Float[Tensor, "windows frames 3"],
+    soles: Float[Tensor, "windows frames 4 3"],
+    mask: Bool[Tensor, "windows frames"],
+    frame_rate: float,
+) -> Tally:
+    """Millimetres by which the centre of mass of a standing body lies beside its feet; see `anatomy.off_balance`."""
+    distance, stands = off_balance(mass_centre, soles, frame_rate)
+    return tally(1000 * distance, stands & mask)
 
 
 def bone_drift(

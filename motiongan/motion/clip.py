@@ -17,6 +17,7 @@ SCORE_UNITS: Mapping[str, str] = {
     "foot_skate": "m/s",
     "penetration": "m",
     "floating": "1",
+    "off_balance": "m",
     "joint_range_violation": "rad",
     "jerk": "m/s^3",
     "flight_error": "m/s^2",

@@ -5,8 +5,7 @@ how deep they bend their knees differs from one to the next. So a clip may take 
 of its action: the mean rotation of each joint moves towards the other's, and the rotations about the mean grow or
 shrink towards the other's. Statistics of style in the sense of Huang & Belongie 2017 (AdaIN, arXiv 1703.06868), on
 joint rotations. Windows take on the trunk's and arms' as they are drawn, and their feet stand where they stood;
-whole clips with other legs too, their feet settled anew, are
-made in variants.py.
+whole clips with other legs too, their feet settled anew, are made in variants.py.
 """
 
 from collections.abc import Sequence
@@ -19,15 +18,15 @@ from torch import Tensor
 from motiongan.body.skeleton import JOINT, NUM_MOVING_JOINTS
 from motiongan.motion.features import ROTATIONS, rotation_6d, rotation_from_6d
 
-UPPER_BODY = tuple(
-    JOINT[name]
-    for name in (
-        *("spine1", "spine2", "spine3", "neck", "head", "left_collar", "right_collar", "left_shoulder"),
-        *("right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist"),
-    )
+TRUNK = tuple(JOINT[name] for name in ("spine1", "spine2", "spine3", "neck", "head"))
+LEFT_ARM, RIGHT_ARM = (
+    tuple(JOINT[f"{side}_{name}"] for name in ("collar", "shoulder", "elbow", "wrist")) for side in ("left", "right")
 )
-WHOLE_BODY = UPPER_BODY + tuple(
-    JOINT[f"{side}_{name}"] for side in ("left", "right") for name in ("hip", "knee", "ankle")
+UPPER_BODY = tuple(sorted(TRUNK + LEFT_ARM + RIGHT_ARM))
+# The pelvis goes with the legs: other legs below it alone would leave the body out of balance.
+LOWER_BODY = (
+    JOINT["pelvis"],
+    *(JOINT[f"{side}_{name}"] for side in ("left", "right") for name in ("hip", "knee", "ankle")),
 )
 _LEAST_SPREAD = 0.05  # rad: a joint that hardly moves says nothing about how far one moves
 _MOST_GROWTH = 1.25  # of a movement; and its inverse
@@ -37,7 +36,7 @@ class Postures:
     """The postures of a list of clips, and their movement about them.
 
     features   of each clip, (its frames, 140), not normalised
-    joints     that are mixed: UPPER_BODY or WHOLE_BODY
+    joints     that are mixed: UPPER_BODY or LOWER_BODY
     """
 
     def __init__(

@@ -181,8 +181,8 @@ def check_origin(name: str, recorded: Mapping[str, Any], split: Split, *, allow_
     test = set(split.held_out)
     kept_out = recorded.get("held_out")  # a file has it as JSON text, a checkpoint as a list
     kept_out = json.loads(kept_out) if isinstance(kept_out, str) else kept_out
-    if recorded.get("subjects"):
-        test &= set(recorded["subjects"])
+    if seen := recorded.get("subjects"):
+        test &= set(json.loads(seen) if isinstance(seen, str) else seen)
     else:
         test -= set(kept_out or test)
     origin = Origin(name, verdict, trained_on, () if verdict == SAME else tuple(sorted(test)))

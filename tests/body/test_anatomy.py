@@ -14,6 +14,7 @@ from motiongan.body.anatomy import (
     foot_contacts,
     joint_angles,
     joint_range_violation,
+    off_balance,
 )
 from motiongan.body.skeleton import JOINT, MIRROR_JOINTS
 
@@ -128,6 +129,54 @@ def standing_feet(frames: int = 12) -> torch.Tensor:
     soles = torch.zeros(frames, 4, 3)
     soles[:, :, 0] = torch.arange(4.0)
     return soles
+
+
+def standing(frames: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
+    """A centre of mass at 1 m between two feet along y, 0.2 m long and 0.3 m apart: heels and balls."""
+    soles = torch.tensor([[0.15, 0.0, 0.0], [-0.15, 0.0, 0.0], [0.15, 0.2, 0.0], [-0.15, 0.2, 0.0]])
+    return torch.tensor([0.0, 0.1, 1.0]).repeat(frames, 1), soles.repeat(frames, 1, 1)
+
+
+def test_a_body_is_off_balance_by_its_way_to_the_feet_beyond_a_shoes_rim():
+    centre, soles = standing()
+    distance, counts = off_balance(centre, soles, 30.0)
+    assert counts.all()
+    assert distance.max() == 0
+    ahead = centre + torch.tensor([0.0, 0.3, 0.0])  # at y = 0.4, the balls at 0.2
+    assert_close(off_balance(ahead, soles, 30.0)[0], torch.full((6,), 0.2 - 0.07), atol=1e-4, rtol=0)
+    aside = centre + torch.tensor([0.25, 0.0, 0.0])  # 0.1 m outside the left foot
+    assert_close(off_balance(aside, soles, 30.0)[0], torch.full((6,), 0.1 - 0.07), atol=1e-4, rtol=0)
+
+
+def test_on_one_foot_the_middle_between_both_is_off_balance():
+    centre, soles = standing()
+    soles[:, [1, 3], 2] = 0.2  # the right foot
+    assert_close(off_balance(centre, soles, 30.0)[0], torch.full((6,), 0.15 - 0.07), atol=1e-4, rtol=0)
+    soles[:, 2, 2] = 0.1  # and the left one on its heel, 0.1 m behind
+    expected = math.hypot(0.15, 0.1) - 0.07
+    assert_close(off_balance(centre, soles, 30.0)[0], torch.full((6,), expected), atol=1e-4, rtol=0)
+
+
+def test_who_walks_or_flies_may_be_anywhere():
+    centre, soles = standing()
+    centre[:, 1] += 1.0
+    walking = centre + torch.arange(6)[:, None] * torch.tensor([0.02, 0.0, 0.0])  # 0.6 m/s
+    for distance, counts in (off_balance(walking, soles, 30.0), off_balance(centre, soles + 0.05, 30.0)):
+        assert not counts.any()
+        assert distance.max() == 0
+
+
+def test_leaning_out_pulls_back_over_the_feet_with_a_finite_gradient_everywhere():
+    centre, soles = standing()
+    soles[:, 1] = soles[:, 3]  # heel and ball in one place
+    soles[2:, :, 2] = 1.0  # and no foot on the ground
+    centre[:, 1] += 0.5
+    centre.requires_grad_()
+    soles.requires_grad_()
+    off_balance(centre, soles, 30.0)[0].sum().backward()
+    assert (centre.grad[:2, 1] > 0.9).all()
+    assert (centre.grad[2:] == 0).all()
+    assert soles.grad.isfinite().all()
 
 
 def test_a_foot_touches_while_it_is_low_and_rests():

@@ -8,7 +8,7 @@ from scipy.stats import wasserstein_distance
 
 from motiongan.body.skeleton import JOINT, PARENTS
 from motiongan.evaluation.metrics import GRAVITY
-from motiongan.evaluation.plausibility import asymmetry, bone_drift, fall, floating, skating_ratio
+from motiongan.evaluation.plausibility import asymmetry, bone_drift, fall, floating, off_balance_mm, skating_ratio
 
 RATE = 30.0
 LEFT, RIGHT = JOINT["left_foot"], JOINT["right_foot"]
@@ -69,6 +69,17 @@ def test_a_hovering_body_floats_at_its_height_and_a_falling_one_does_not():
     assert fall(falling.double(), high.double(), mask, RATE).mean == pytest.approx(GRAVITY, abs=1e-3)
     assert fall(still, high, mask, RATE).mean == 0
     assert math.isnan(fall(still, torch.zeros(1, 12), mask, RATE).mean)
+
+
+def test_off_balance_is_the_mean_over_the_frames_in_which_the_body_stands():
+    soles = torch.zeros(1, 10, 4, 3)
+    centre = torch.tensor([0.17, 0.0, 1.0]).repeat(1, 10, 1)  # 10 cm out of the shoes' rim
+    mask = torch.ones(1, 10, dtype=torch.bool)
+    centre[0, 4:6, 0] = 0.0
+    soles[0, 7:, :, 2] = 0.5
+    mask[0, :2] = False
+    # Frames 4 and 6 follow a jump of 17 cm: they do not stand. 2 and 3 lean, 5 does not.
+    assert off_balance_mm(centre, soles, mask, RATE).mean == pytest.approx(200 / 3, rel=1e-3)
 
 
 def test_bones_drift_by_what_they_are_longer_or_shorter():

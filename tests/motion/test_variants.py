@@ -11,7 +11,8 @@ from motiongan.body.kinematics import forward_kinematics
 from motiongan.body.skeleton import JOINT, NUM_MOVING_JOINTS
 from motiongan.motion import variants
 from motiongan.motion.features import ROTATIONS, decode, encode, rotation_from_6d
-from motiongan.motion.variants import Source, mixed_variants
+from motiongan.motion.posture import LEFT_ARM, RIGHT_ARM, TRUNK
+from motiongan.motion.variants import Mixture, Source, make_variants, mixed_variants
 
 RATE = 30.0
 
@@ -102,6 +103,35 @@ def test_a_variant_hardly_depends_on_what_shares_its_batch(sources, monkeypatch)
 def test_what_leaves_the_joints_ranges_is_dropped(sources, monkeypatch):
     monkeypatch.setattr(variants, "_MOST_EXCESS", -1.0)
     assert made(sources) == []
+
+
+def test_what_loses_its_balance_is_dropped(sources, monkeypatch):
+    monkeypatch.setattr(variants, "_MOST_LEANING", -1.0)
+    assert made(sources) == []
+
+
+def test_legs_that_would_topple_the_body_bring_their_pelvis_along(body):
+    """Squats deep and shallow, mixed: the centre of mass stays above the feet as it does in both."""
+    clips = list(synthesize(load_spec(), body, clips_per_action=2, subjects=2, seed=0, actions=("squat",)))
+    skeleton = body.skeleton(torch.from_numpy(clips[0].betas))
+    pair = [
+        Source(encode(torch.from_numpy(clip.poses), torch.from_numpy(clip.trans), skeleton, RATE), skeleton, "squat", i)
+        for i, clip in enumerate(clips)
+    ]
+    whole = [one.is_sound for one in make_variants(pair, [Mixture(0, 1, 1.0), Mixture(1, 0, 1.0)], RATE)]
+    assert whole == [True, True]
+
+
+def test_borrowed_trunk_and_arms_move_as_in_their_lenders_and_turn_back_at_the_end(sources):
+    clip, lenders = 0, (2, 1, 3)
+    starts = [len(sources[lender].features) - 5 for lender in lenders]
+    [variant] = make_variants(sources, [Mixture(clip, clip, 0.0, tuple(zip(lenders, starts)))], RATE)
+    found = encode(variant.poses, variant.trans, sources[clip].skeleton, RATE)[:, ROTATIONS].unflatten(-1, (-1, 6))
+    assert len(found) == len(sources[clip].features)
+    for joints, lender in zip((TRUNK, LEFT_ARM, RIGHT_ARM), lenders):
+        theirs = sources[lender].features[:, ROTATIONS].unflatten(-1, (-1, 6))[:, joints]
+        assert_close(found[:5][:, joints], theirs[-5:], atol=1e-4, rtol=0)
+        assert_close(found[5:9][:, joints], theirs[-5:-1].flip(0), atol=1e-4, rtol=0)
 
 
 def test_variants_are_posed_on_their_sources_skeleton(sources):

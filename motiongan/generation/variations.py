@@ -1,0 +1,123 @@
+"""Variations of captured clips, without a model: other speeds, sides, posture, reach and, if wanted, other arms.
+
+For those who have too few clips to train on, or want to stay near the ones that they have.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import torch
+
+from motiongan.body.kinematics import Skeleton
+from motiongan.generation.generate import clip_seed
+from motiongan.motion.actions import mirrored_action
+from motiongan.motion.clip import Clip
+from motiongan.motion.features import decode, encode, mirror
+from motiongan.motion.resample import resample
+from motiongan.motion.variants import LEAST_SHARE, MOST_SHARE, Mixture, Source, Variant, make_variants
+
+FASTEST = 1.1  # a variation plays at a speed between 1 / FASTEST and FASTEST
+_BATCH = 64  # variations made at once
+_ATTEMPTS = 4  # draws of a variation that is not sound; the last one takes nothing from other clips
+_BORROWING = 3  # trunk, left arm, right arm
+
+
+def vary(
+    clips: Sequence[Clip], skeletons: Sequence[Skeleton], n: int, *, seed: int, recombine: bool = False
+) -> Iterator[Clip]:
+    """`n` variations of every clip, clip after clip, on its own body and labelled as it is.
+
+    Half of them are mirrored, unless the action's name has a side ("kick_left") and no clip is of the other one.
+    Variation i depends on (seed, i), the clips and `recombine`.
+
+    clips       labelled, of one frame rate, each of two frames or more; skeletons   theirs
+    recombine   trunk and each arm move as in any clip of the action, from any time on: out of step with the legs, and
+                at times through the trunk. Without it they take on another clip's posture and reach, as the legs do
+    """
+    troupe = _Troupe(clips, skeletons, recombine)
+    numbers = iter(range(n * len(clips)))
+    while batch := list(islice(numbers, _BATCH)):
+        yield from troupe.perform([_Part(number // n, clip_seed(seed, number)) for number in batch])
+
+
+class _Part:
+    """A variation to make: of which clip, and the random numbers that all of it comes from."""
+
+    def __init__(self, clip: int, seed: int) -> None:
+        self.clip, self.seed = clip, seed
+        self.random = np.random.default_rng(seed)
+        self.speed = math.exp(self.random.uniform(-1, 1) * math.log(FASTEST))
+        self.is_mirrored = bool(self.random.random() < 0.5)
+
+
+class _Troupe:
+    """The clips, and what is made of them."""
+
+    def __init__(self, clips: Sequence[Clip], skeletons: Sequence[Skeleton], recombine: bool) -> None:
+        self.clips, self.skeletons, self.recombine = clips, skeletons, recombine
+        self.actions = {str(clip.action) for clip in clips}
+        self.of_action = {
+            action: [number for number, clip in enumerate(clips) if clip.action == action] for action in self.actions
+        }
+
+    def perform(self, parts: Sequence[_Part]) -> list[Clip]:
+        """The variations, in the order of their parts."""
+        made: dict[int, Clip] = {}
+        for attempt in range(_ATTEMPTS):
+            is_last = attempt == _ATTEMPTS - 1
+            pending = [number for number in range(len(parts)) if number not in made]
+            if not pending:
+                break
+            drawn = [Mixture(parts[number].clip, parts[number].clip, 0.0) for number in pending]
+            if not is_last:
+                drawn = [self._draw(parts[number]) for number in pending]
+            played = [self._source(parts[number].clip, parts[number].speed) for number in pending]
+            lenders = sorted({number for one in drawn for number in (one.other, *(clip for clip, _ in one.borrowed))})
+            place = {number: len(played) + index for index, number in enumerate(lenders)}
+            mixtures = [
+                Mixture(index, place[one.other], one.share, tuple((place[clip], start) for clip, start in one.borrowed))
+                for index, one in enumerate(drawn)
+            ]
+            sources = [*played, *(self._source(number) for number in lenders)]
+            for variant in make_variants(sources, mixtures, self.clips[0].frame_rate):
+                if variant.is_sound or is_last:
+                    made[pending[variant.number]] = self._clip(parts[pending[variant.number]], variant)
+        return [made[number] for number in range(len(parts))]
+
+    def _draw(self, part: _Part) -> Mixture:
+        """From which clips the part takes what, by their numbers here; an action's only clip has but itself."""
+        same = self.of_action[str(self.clips[part.clip].action)]
+        other = part.random.choice([number for number in same if number != part.clip] or same)
+        share = part.random.uniform(LEAST_SHARE, MOST_SHARE)
+        lenders = part.random.choice(same, _BORROWING if self.recombine else 0)
+        starts = [int(part.random.integers(self.clips[lender].num_frames)) for lender in lenders]
+        return Mixture(part.clip, int(other), share, tuple(zip(lenders.tolist(), starts)))
+
+    def _source(self, number: int, speed: float = 1.0) -> Source:
+        """A clip as it is, or played at another speed."""
+        clip, skeleton = self.clips[number], self.skeletons[number]
+        rate = clip.frame_rate
+        played = clip if speed == 1 else resample(clip, rate / speed)
+        features = encode(torch.from_numpy(played.poses), torch.from_numpy(played.trans), skeleton, rate)
+        return Source(features, skeleton, str(clip.action), number)
+
+    def _clip(self, part: _Part, variant: Variant) -> Clip:
+        clip, skeleton = self.clips[part.clip], self.skeletons[part.clip]
+        poses, trans, action = variant.poses, variant.trans, str(clip.action)
+        if part.is_mirrored and mirrored_action(action) in self.actions:
+            action = mirrored_action(action)
+            features = mirror(encode(poses, trans, skeleton, clip.frame_rate))
+            motion = decode(features[None], skeleton, clip.frame_rate, plant_feet=False)
+            poses, trans = motion.poses[0], motion.trans[0]
+        return replace(
+            clip,
+            poses=poses.numpy(),
+            trans=trans.numpy(),
+            action=action,
+            source=f"variation of {clip.source}" if clip.source else "variation",
+            seed=part.seed,
+            quality={},
+        )
