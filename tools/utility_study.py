@@ -2,10 +2,13 @@
 
     python tools/utility_study.py --data amass.h5 --out study [--leave-out squat] [--only k4,cross]
 
-k2, k4, k8    few = 2, 4, 8 clips of each action: a model trained on just these, then the benchmark with controls
-leave-out     the lifter has no real clip of an action (--leave-out A,B: one after another), but those of k4's model
+k2, k4, k8    few = 2, 4, 8 clips of each action: the benchmark with controls
+leave-out     the lifter has no real clip of an action (--leave-out A,B: one after another), but generated ones of k4
 cross         trained on the other people, tested on those whose names begin with --other (across data sets); few = 4
-recognition   a recognizer, with the model of k4
+recognition   a recognizer, with the clips of k4
+
+Each stage is measured twice: with the clips of a model that is trained on just the few, and with variations of the few
+(`motiongan vary --recombine`, folders and rows named ...-varied), which take no training.
 
 The same command goes on where it stopped, within a training too, and leaves out every stage that is finished. All
 stages share their lifters' trainings (study/trainings), so those on all real clips are made once.
@@ -30,6 +33,7 @@ from motiongan.utility.report import JSON_NAME
 
 ARGUMENTS_NAME = "arguments.json"  # of the command that made a report, beside it
 PAGE_NAME = "study.md"
+_SUFFIXES = {"varied": "-varied", "model": ""}  # of a stage's folder, by whose clips it measures
 _MIDDLE = 4  # few clips per action of all stages but k2 and k8
 
 
@@ -38,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", required=True, type=Path, help="motion file of the real clips")
     parser.add_argument("--out", required=True, type=Path, help="folder of all stages")
     parser.add_argument("--only", metavar="A,B", help="stages to run (default: all)")
+    parser.add_argument("--source", metavar="A,B", default="varied,model", help="whose clips (default: varied,model)")
     parser.add_argument("--held-out", metavar="A,B", help="people to test on, but in cross (default: drawn)")
     parser.add_argument("--other", default="hdm_", metavar="PREFIX", help="cross: people to test on (default: hdm_)")
     parser.add_argument("--actions", metavar="A,B", help="only these (default: all that both sides of a split show)")
@@ -47,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--gan-steps", type=int, help="of each model (default: the recipe's)")
     parser.add_argument("--autoencoder-steps", type=int, help="of each model (default: the recipe's)")
     parser.add_argument("--lifter-steps", type=int, help="of each lifter (default: the benchmark's)")
-    parser.add_argument("-n", type=int, default=100, help="generated clips of each action (default: 100)")
+    parser.add_argument("-n", type=int, default=100, help="a model's clips of each action (default: 100)")
+    parser.add_argument("--variations", type=int, default=8, help="of each of the few clips (default: 8)")
+    parser.add_argument("--share", type=float, help="of generated windows in a batch (default: the benchmark's)")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each row (default: 5)")
     parser.add_argument("--jobs", type=int, help="trainings at once (default: one a core)")
     options = parser.parse_args(argv)
@@ -66,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 @dataclass(frozen=True)
 class Few:
-    """Which clips a model learns from: the folder of that model, and what says so to `motiongan utility`."""
+    """Which clips there are: the folder of what is made of them, and what says so to `motiongan utility`."""
 
     name: str
     arguments: tuple[str, ...]
@@ -80,9 +87,13 @@ class Study:
         self.out: Path = options.out
         self.left_out = [name.strip() for name in (options.leave_out or "").split(",") if name.strip()]
         self.stages = ["k2", "k4", "k8", *(f"leave-out/{action}" for action in self.left_out), "cross", "recognition"]
+        self.sources = [name.strip() for name in options.source.split(",")]
 
     def wanted(self) -> list[str]:
         """The stages to run, in their order. Raises MotionganError for an unknown one."""
+        for name in self.sources:
+            if name not in _SUFFIXES:
+                raise MotionganError(f"--source: unknown source `{name}`; one of {', '.join(_SUFFIXES)}")
         if self.options.only is None:
             return self.stages
         names = [name.strip() for name in self.options.only.split(",")]
@@ -104,10 +115,13 @@ class Study:
         arguments += ["--held-out", people] if people else []
         arguments += ["--actions", self.options.actions] if self.options.actions else []
         few = Few("cross" if kind == "cross" else f"k{count}", tuple(arguments))
-        model = self._model(few)
         extra = {"leave-out": ("--leave-out", action), "recognition": ("--task", "recognition")}.get(kind, ())
-        controls = "all" if kind in ("k2", "k4", "k8", "cross") else "PCA-Gaussian"
-        self._measure(self.out / stage, model, (*few.arguments, *extra, "--controls", controls))
+        controls = "all" if kind in ("k4", "cross") else "PCA-Gaussian"
+        for source in self.sources:
+            made = self._variations(few) if source == "varied" else self._model(few)
+            option = "--synthetic" if source == "varied" else "--checkpoint"
+            folder = self.out / f"{stage}{_SUFFIXES[source]}"
+            self._measure(folder, (option, made), (*few.arguments, *extra, "--controls", controls))
 
     def _others(self) -> list[str]:
         """The people of the other data set."""
@@ -117,12 +131,25 @@ class Study:
             raise MotionganError(f"{self.options.data}: nobody's name begins with {self.options.other}; give --other")
         return people
 
-    def _model(self, few: Few) -> Path:
-        """A model trained on just the few, to its end."""
-        folder, clips = self.out / few.name / "run", self.out / few.name / "few.h5"
+    def _few(self, few: Few) -> Path:
+        """The few clips."""
+        clips = self.out / few.name / "few.h5"
         if not clips.exists():
             clips.parent.mkdir(parents=True, exist_ok=True)
             _run("utility", "--real", self.options.data, *few.arguments, "--write-few", clips)
+        return clips
+
+    def _variations(self, few: Few) -> Path:
+        """Variations of just the few."""
+        clips, wanted = self._few(few), self.options.variations
+        made = clips.with_name(f"varied-{wanted}.h5")
+        if not made.exists():
+            _run("vary", clips, "--recombine", "-n", wanted, "--out", made)
+        return made
+
+    def _model(self, few: Few) -> Path:
+        """A model trained on just the few, to its end."""
+        clips, folder = self._few(few), self.out / few.name / "run"
         model = folder / MODEL_NAME
         wanted = {"training.steps": self.options.gan_steps, "autoencoder.steps": self.options.autoencoder_steps}
         wanted = {name: steps for name, steps in wanted.items() if steps is not None}
@@ -143,29 +170,31 @@ class Study:
             _run("train", "--data", clips, *recipe, *settings, "--out", folder)
         return model
 
-    def _measure(self, folder: Path, model: Path, arguments: Sequence[str]) -> None:
-        """The benchmark with this model, unless just that is there; `--jobs` does not change what comes of it."""
-        command = ["utility", "--real", self.options.data, "--checkpoint", model, *arguments, "--out", folder]
+    def _measure(self, folder: Path, made: tuple[str, Path], arguments: Sequence[str]) -> None:
+        """The benchmark with these clips, unless just that is there; `--jobs` does not change what comes of it."""
+        command = ["utility", "--real", self.options.data, *made, *arguments, "--out", folder]
         command += ["--trainings", self.out / "trainings", "--seeds", self.options.seeds, "-n", self.options.n]
-        if self.options.lifter_steps and "recognition" not in arguments:
-            command += ["--steps", self.options.lifter_steps]
-        told, report, made = [str(part) for part in command], folder / JSON_NAME, folder / ARGUMENTS_NAME
-        newest = max(model.stat().st_mtime, self.options.data.stat().st_mtime)
-        same = made.exists() and json.loads(made.read_text(encoding="utf-8")) == told
+        if "recognition" not in arguments:
+            command += ["--steps", self.options.lifter_steps] if self.options.lifter_steps else []
+            command += ["--share", self.options.share] if self.options.share is not None else []
+        told, report, stamp = [str(part) for part in command], folder / JSON_NAME, folder / ARGUMENTS_NAME
+        newest = max(made[1].stat().st_mtime, self.options.data.stat().st_mtime)
+        same = stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == told
         if same and report.exists() and report.stat().st_mtime >= newest:
             return
         jobs = ("--jobs", self.options.jobs) if self.options.jobs else ()
         _run(*command, *jobs, "--force")
-        write_json(made, told)
+        write_json(stamp, told)
 
     def table(self) -> list[list[str]]:
         """Cells of what all reports in the folder say, the heading first."""
         heading = ["stage", "base", "with generated", "all real", "gain over base", "gap closed", "worse on"]
         cells = [[*heading, "over PCA-Gaussian", "aim", "reached"]]
         for stage in self.stages:
-            path = self.out / stage / JSON_NAME
-            if path.exists():
-                cells.append([stage, *_line(stage, json.loads(path.read_text(encoding="utf-8")))])
+            for suffix in _SUFFIXES.values():
+                path = self.out / f"{stage}{suffix}" / JSON_NAME
+                if path.exists():
+                    cells.append([f"{stage}{suffix}", *_line(stage, json.loads(path.read_text(encoding="utf-8")))])
         return cells
 
 

@@ -15,7 +15,7 @@ from motiongan.utility.pose_errors import clip_errors
 from motiongan.utility.posing import Blocks, PosedClips
 from motiongan.utility.rows import Row
 
-METHOD = "motiongan-lifter-1"  # raise the number with any change to training or test that moves a figure
+METHOD = "motiongan-lifter-2"  # raise the number with any change to training or test that moves a figure
 _VIEWS_SEED = 20_000_003  # of the test's cameras and detector noise: one and the same for every row and seed
 _CAMERAS = 2  # that each test window is seen by
 

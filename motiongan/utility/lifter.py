@@ -130,7 +130,7 @@ def train_lifter(
     views, first, second = (torch.Generator().manual_seed(3 * seed + number) for number in range(3))
     final = config.share if config.final_share is None else config.final_share
     share_at = Anneal(config.share, final, config.steps)
-    optimiser = torch.optim.Adam(lifter.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
+    optimiser = torch.optim.Adam(lifter.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)
     owed = 0.0
     seen: list[Views] = []

@@ -43,6 +43,8 @@ def study(tmp_path, make_clip, monkeypatch):
         out = Path(arguments[arguments.index("--out") + 1]) if "--out" in arguments else None
         if "--write-few" in arguments:
             Path(arguments[arguments.index("--write-few") + 1]).write_text("few")
+        elif arguments[0] == "vary":
+            out.write_text("varied")
         elif arguments[0] == "train":
             out.mkdir(parents=True, exist_ok=True)
             (out / "config.yaml").write_text("training: {steps: 7}\nautoencoder: {steps: 3}\n")
@@ -85,7 +87,14 @@ def test_every_stage_has_its_command_and_a_model_is_trained_once_for_those_that_
     (cross,) = [each for each in measured if "--held-out hdm_a" in each]
     assert "study/cross/run/model.safetensors" in cross
     assert len({each.split("--trainings ")[1].split()[0] for each in measured}) == 1
+    varied = [each for each in given if each.startswith("vary")]
+    assert len(varied) == 4
+    assert all("--recombine" in each for each in varied)
+    with_varied = [each for each in given if "--synthetic" in each]
+    assert len(with_varied) == 7
+    assert sum("study/k4/varied-8.h5 --train-clips-per-action 4" in each for each in with_varied) == 4
     lines = {line.split("  ")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert len([name for name in lines if name.endswith("-varied")]) == 7
     assert lines["k2"].rstrip().endswith("half of the gap      yes")
     assert "50.0 % [49.0, 51.0]" in lines["k2"]
     assert "1 of 2 actions  better in 1, worse in 0 of 2" in lines["k2"]
@@ -93,13 +102,13 @@ def test_every_stage_has_its_command_and_a_model_is_trained_once_for_those_that_
 
 
 def test_what_is_finished_is_left_out_and_what_was_changed_is_measured_again(study):
-    assert len(study("--only", "k2,k8")) == 6
+    assert len(study("--only", "k2,k8")) == 10
     assert study("--only", "k2,k8") == []
-    again = study("--only", "k2", "--seeds", "9")
+    again = study("--only", "k2", "--seeds", "9", "--source", "model")
     assert len(again) == 1
     assert "--seeds 9" in again[0]
     assert "--force" in again[0]
-    assert study("--only", "k2", "--seeds", "9", "--jobs", "3") == []  # changes nothing that comes of it
+    assert study("--only", "k2", "--seeds", "9", "--source", "model", "--jobs", "3") == []  # jobs change nothing
 
 
 def test_a_training_that_was_stopped_ends_the_study_and_is_resumed(study):
@@ -118,6 +127,7 @@ def test_a_training_that_was_stopped_ends_the_study_and_is_resumed(study):
     [
         (["--only", "k3"], "unknown stage `k3`"),
         (["--only", "leave-out"], "needs --leave-out ACTION"),
+        (["--source", "gan"], "unknown source `gan`"),
         (["--only", "cross", "--other", "bmlr"], "nobody's name begins with bmlr"),
     ],
 )
