@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--autoencoder-steps", type=int, help="of each model (default: the recipe's)")
     parser.add_argument("--lifter-steps", type=int, help="of each lifter (default: the benchmark's)")
     parser.add_argument("-n", type=int, default=100, help="a model's clips of each action (default: 100)")
-    parser.add_argument("--variations", type=int, default=8, help="of each of the few clips (default: 8)")
+    parser.add_argument("--variations", type=int, default=24, help="of each of the few clips (default: 24)")
     parser.add_argument("--share", type=float, help="of generated windows in a batch (default: the benchmark's)")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each row (default: 5)")
     parser.add_argument("--jobs", type=int, help="trainings at once (default: one a core)")

@@ -34,8 +34,9 @@ def vary(
     Variation i depends on (seed, i), the clips and `recombine`.
 
     clips       labelled, of one frame rate, each of two frames or more; skeletons   theirs
-    recombine   trunk and each arm move as in any clip of the action, from any time on: out of step with the legs, and
-                at times through the trunk. Without it they take on another clip's posture and reach, as the legs do
+    recombine   legs as captured; trunk and each arm move as in any clip of the action, from any time on: out of step
+                with the legs, at times through the trunk. Without it, the whole body takes on another clip's posture
+                and reach (`motiongan.motion.variants`)
     """
     troupe = _Troupe(clips, skeletons, recombine)
     numbers = iter(range(n * len(clips)))
@@ -90,11 +91,12 @@ class _Troupe:
     def _draw(self, part: _Part) -> Mixture:
         """From which clips the part takes what, by their numbers here; an action's only clip has but itself."""
         same = self.of_action[str(self.clips[part.clip].action)]
+        if self.recombine:
+            lenders = part.random.choice(same, _BORROWING).tolist()
+            starts = [int(part.random.integers(self.clips[lender].num_frames)) for lender in lenders]
+            return Mixture(part.clip, part.clip, 0.0, tuple(zip(lenders, starts)))
         other = part.random.choice([number for number in same if number != part.clip] or same)
-        share = part.random.uniform(LEAST_SHARE, MOST_SHARE)
-        lenders = part.random.choice(same, _BORROWING if self.recombine else 0)
-        starts = [int(part.random.integers(self.clips[lender].num_frames)) for lender in lenders]
-        return Mixture(part.clip, int(other), share, tuple(zip(lenders.tolist(), starts)))
+        return Mixture(part.clip, int(other), part.random.uniform(LEAST_SHARE, MOST_SHARE))
 
     def _source(self, number: int, speed: float = 1.0) -> Source:
         """A clip as it is, or played at another speed."""

@@ -92,7 +92,7 @@ def test_every_stage_has_its_command_and_a_model_is_trained_once_for_those_that_
     assert all("--recombine" in each for each in varied)
     with_varied = [each for each in given if "--synthetic" in each]
     assert len(with_varied) == 7
-    assert sum("study/k4/varied-8.h5 --train-clips-per-action 4" in each for each in with_varied) == 4
+    assert sum("study/k4/varied-24.h5 --train-clips-per-action 4" in each for each in with_varied) == 4
     lines = {line.split("  ")[0]: line for line in capsys.readouterr().out.splitlines()}
     assert len([name for name in lines if name.endswith("-varied")]) == 7
     assert lines["k2"].rstrip().endswith("half of the gap      yes")
