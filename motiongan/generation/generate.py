@@ -22,6 +22,7 @@ from motiongan.motion.check import MAX_BETA
 from motiongan.motion.clip import NUM_BETAS, Clip
 from motiongan.motion.features import decode
 from motiongan.motion.footing import Settled, settle
+from motiongan.motion.steadying import steady
 
 if TYPE_CHECKING:
     from motiongan.generation.quality import QualityGate
@@ -172,7 +173,7 @@ class MotionGenerator:
         """
         model = self.file.model
         noise = draw_noise(seeds, model.num_steps(frames), model.config, truncation).to(self.device)
-        features = model(noise, torch.tensor(action_ids, device=self.device))[:, :frames]
+        features = steady(model(noise, torch.tensor(action_ids, device=self.device))[:, :frames], self.frame_rate)
         skeleton = self.file.bones.skeleton(betas.to(self.device))
         return settle(decode(features, skeleton, self.frame_rate), skeleton, self.frame_rate)
 

@@ -320,7 +320,7 @@ def _ground_offset(sole_heights: Tensor, contacts: Tensor, frame_rate: float) ->
     """Smooth height (m) of the soles in contact over the ground, 0 far from any contact."""
 
     def smooth(values: Tensor) -> Tensor:
-        return _gaussian(values, _GROUNDING_WIDTH * frame_rate, "constant")
+        return smoothed(values, _GROUNDING_WIDTH * frame_rate, "constant")
 
     weight = contacts**3  # a sigmoid never says 0: four feet of probability 0.02 must not pull a jump to the ground
     return smooth((weight * sole_heights).sum(-1)) / (smooth(weight.sum(-1)) + _GROUNDING_PRIOR)
@@ -334,11 +334,11 @@ def _lift_out(sole_heights: Tensor, frame_rate: float) -> Tensor:
     reach = max(1, round(_LIFT_REACH * frame_rate))
     depth = (-sole_heights.amin(-1)).clamp(min=0)
     deepest = torch.nn.functional.max_pool1d(depth[:, None], 2 * reach + 1, stride=1, padding=reach)[:, 0]
-    return _gaussian(deepest, _LIFT_WIDTH * frame_rate, "replicate")
+    return smoothed(deepest, _LIFT_WIDTH * frame_rate, "replicate")
 
 
-def _gaussian(values: Tensor, width: float, beyond: str) -> Tensor:
-    """Values (batch, frames) smoothed by a Gaussian of this width in frames; `beyond` the ends as in torch's pad."""
+def smoothed(values: Float[Tensor, "batch frames"], width: float, beyond: str) -> Float[Tensor, "batch frames"]:
+    """Values under a Gaussian of this width (standard deviation) in frames; `beyond` the ends as in torch's pad."""
     radius = max(1, math.ceil(2 * width))
     taps = torch.arange(-radius, radius + 1, device=values.device, dtype=values.dtype)
     kernel = torch.exp(-0.5 * (taps / width) ** 2)
