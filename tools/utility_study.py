@@ -2,7 +2,7 @@
 
     python tools/utility_study.py --data amass.h5 --out study [--leave-out squat] [--only k4,cross]
 
-k2, k4, k8    few = 2, 4, 8 clips of each action: the benchmark with controls
+k2, k4, k8    few = 2, 4, 8 clips of each action, beside the PCA-Gaussian; k4 and cross with all controls
 leave-out     the lifter has no real clip of an action (--leave-out A,B: one after another), but generated ones of k4
 cross         trained on the other people, tested on those whose names begin with --other (across data sets); few = 4
 recognition   a recognizer, with the clips of k4

@@ -243,8 +243,9 @@ def off_balance(
 
     It counts where the centre of mass is slower than `BALANCE_SPEED` on the level and a sole point is lower than
     `SOLE_HEIGHT`; elsewhere the distance is 0. The base of support is taken to be all within `SOLE_MARGIN` of a line
-    between two low sole points. Static balance: the centre of mass lies above the base of support (for a moving body
-    see Hof et al. 2005, J. Biomech. 38:1, whose extrapolated centre of mass is this one at rest). Hands that carry are
+    between two low sole points. Static balance: the centre of mass lies above the base of support. A body as fast as
+    `BALANCE_SPEED` may lean by some 10 cm more in the direction of its way (Hof et al. 2005, J. Biomech. 38:1: by its
+    speed over sqrt(g / leg length)); so compare with real motion, not with 0. Hands and raised ground that carry are
     not seen.
     """
     first, second = torch.triu_indices(soles.shape[-2], soles.shape[-2])
@@ -256,7 +257,8 @@ def off_balance(
     carries = low[..., first] & low[..., second]
     nearest = torch.where(carries, distance, torch.inf).amin(-1)
     steps = mass_centre[..., :2].diff(dim=-2).norm(dim=-1) * frame_rate
-    slow = torch.cat([steps[..., :1], steps], -1) < BALANCE_SPEED
+    first = steps[..., :1] if steps.shape[-1] else torch.zeros_like(mass_centre[..., 0])
+    slow = torch.cat([first, steps], -1) < BALANCE_SPEED
     counts = low.any(-1) & slow
     return torch.where(counts, (nearest - SOLE_MARGIN).clamp(min=0), torch.zeros_like(nearest)), counts
 

@@ -2,9 +2,13 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from motiongan.errors import MotionganError
+
+_LEAST_FRAMES = 4  # a shorter clip is a pose, not a movement
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +49,9 @@ def execute(args: argparse.Namespace) -> int:
     torch.set_num_threads(1)  # many small matrices: threads would only wait for each other
     with MotionFile(args.data) as file:
         actions = tuple(select_actions(args.action, file.actions, args.data))
-    data = load_training_data(args.data, DataConfig(actions=actions, held_out_share=0), args.body)
+        rate, known = file.frame_rate, _known_people(file.attributes, file.kind)
+    config = DataConfig(actions=actions, held_out_share=0, frame_rate=rate, min_frames=_LEAST_FRAMES)
+    data = load_training_data(args.data, config, args.body)
     counts = {action: sum(clip.action == action for clip in data.train) for action in data.actions}
     alone = [action for action, count in counts.items() if count == 1]
     if len(alone) == len(counts) and not args.recombine:
@@ -67,7 +73,7 @@ def execute(args: argparse.Namespace) -> int:
             "seed": args.seed,
             "training_data": data.content_hash,
             "config": json.dumps({"variations": args.n, "recombine": args.recombine, "actions": list(actions)}),
-            "subjects": json.dumps(sorted({clip.subject for clip in data.train})),
+            **(known or {"subjects": json.dumps(sorted({clip.subject for clip in data.train}))}),
         },
         force=args.force,
     )
@@ -75,6 +81,11 @@ def execute(args: argparse.Namespace) -> int:
         for clip in shown:
             writer.write(clip)
     print(f"{args.out}: {total} variations of {len(data.train)} clips of {', '.join(data.actions)}")
-    if alone:
+    if alone and not args.recombine:
         print(f"captured once, so nobody else's posture: {', '.join(alone)}")
     return 0
+
+
+def _known_people(attributes: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """What a generated file says of the people behind its clips, whose own names are made up; {} for a captured one."""
+    return {name: attributes[name] for name in ("subjects", "held_out") if kind == "generated" and name in attributes}

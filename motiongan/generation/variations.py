@@ -3,25 +3,31 @@
 For those who have too few clips to train on, or want to stay near the ones that they have.
 """
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import product
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from roma import rotvec_to_rotmat
+from torch import Tensor
 
 from motiongan.body.kinematics import Skeleton
 from motiongan.generation.generate import clip_seed
 from motiongan.motion.actions import mirrored_action
 from motiongan.motion.clip import Clip
-from motiongan.motion.features import decode, encode, mirror
-from motiongan.motion.resample import resample
-from motiongan.motion.variants import LEAST_SHARE, MOST_SHARE, Mixture, Source, Variant, make_variants
+from motiongan.motion.features import axis_angle_of, decode, encode, heading_of, mirror, rotation_about_z
+from motiongan.motion.resample import at_speed
+from motiongan.motion.variants import LEAST_SHARE, MOST_SHARE, Blend, Source, Variant, make_variants
+
+log = logging.getLogger(__name__)
 
 FASTEST = 1.1  # a variation plays at a speed between 1 / FASTEST and FASTEST
-_BATCH = 64  # variations made at once
-_ATTEMPTS = 4  # draws of a variation that is not sound; the last one takes nothing from other clips
+_BATCH_FRAMES = 1 << 13  # of the clips that are varied at once
+_ATTEMPTS = 6  # draws of a variation that is not sound; the last one takes nothing from other clips
 _BORROWING = 3  # trunk, left arm, right arm
 
 
@@ -31,7 +37,8 @@ def vary(
     """`n` variations of every clip, clip after clip, on its own body and labelled as it is.
 
     Half of them are mirrored, unless the action's name has a side ("kick_left") and no clip is of the other one.
-    Variation i depends on (seed, i), the clips and `recombine`.
+    Variation k of clip i depends on (seed, i, k), the clips and `recombine`. A warning tells how many were given up:
+    they vary in speed and side alone, since nothing that was drawn for them came out sound.
 
     clips       labelled, of one frame rate, each of two frames or more; skeletons   theirs
     recombine   legs as captured; trunk and each arm move as in any clip of the action, from any time on: out of step
@@ -39,9 +46,19 @@ def vary(
                 and reach (`motiongan.motion.variants`)
     """
     troupe = _Troupe(clips, skeletons, recombine)
-    numbers = iter(range(n * len(clips)))
-    while batch := list(islice(numbers, _BATCH)):
-        yield from troupe.perform([_Part(number // n, clip_seed(seed, number)) for number in batch])
+    batch: list[_Part] = []
+    frames = 0
+    for clip, take in product(range(len(clips)), range(n)):
+        if batch and frames + clips[clip].num_frames > _BATCH_FRAMES:
+            yield from troupe.perform(batch)
+            batch, frames = [], 0
+        batch.append(_Part(clip, clip_seed(seed, clip, take)))
+        frames += clips[clip].num_frames
+    yield from troupe.perform(batch)
+    if troupe.given_up:
+        log.warning(
+            "%d of %d variations change speed and side alone: no sound one was found", troupe.given_up, n * len(clips)
+        )
 
 
 class _Part:
@@ -59,6 +76,7 @@ class _Troupe:
 
     def __init__(self, clips: Sequence[Clip], skeletons: Sequence[Skeleton], recombine: bool) -> None:
         self.clips, self.skeletons, self.recombine = clips, skeletons, recombine
+        self.given_up = 0
         self.actions = {str(clip.action) for clip in clips}
         self.of_action = {
             action: [number for number, clip in enumerate(clips) if clip.action == action] for action in self.actions
@@ -72,41 +90,47 @@ class _Troupe:
             pending = [number for number in range(len(parts)) if number not in made]
             if not pending:
                 break
-            drawn = [Mixture(parts[number].clip, parts[number].clip, 0.0) for number in pending]
-            if not is_last:
+            drawn = [Blend(parts[number].clip, parts[number].clip, 0.0) for number in pending]
+            if is_last:
+                self.given_up += len(pending)
+            else:
                 drawn = [self._draw(parts[number]) for number in pending]
             played = [self._source(parts[number].clip, parts[number].speed) for number in pending]
             lenders = sorted({number for one in drawn for number in (one.other, *(clip for clip, _ in one.borrowed))})
             place = {number: len(played) + index for index, number in enumerate(lenders)}
-            mixtures = [
-                Mixture(index, place[one.other], one.share, tuple((place[clip], start) for clip, start in one.borrowed))
+            blends = [
+                Blend(index, place[one.other], one.share, tuple((place[clip], start) for clip, start in one.borrowed))
                 for index, one in enumerate(drawn)
             ]
             sources = [*played, *(self._source(number) for number in lenders)]
-            for variant in make_variants(sources, mixtures, self.clips[0].frame_rate):
+            for variant in make_variants(sources, blends, self.clips[0].frame_rate):
                 if variant.is_sound or is_last:
                     made[pending[variant.number]] = self._clip(parts[pending[variant.number]], variant)
         return [made[number] for number in range(len(parts))]
 
-    def _draw(self, part: _Part) -> Mixture:
+    def _draw(self, part: _Part) -> Blend:
         """From which clips the part takes what, by their numbers here; an action's only clip has but itself."""
         same = self.of_action[str(self.clips[part.clip].action)]
         if self.recombine:
             lenders = part.random.choice(same, _BORROWING).tolist()
-            starts = [int(part.random.integers(self.clips[lender].num_frames)) for lender in lenders]
-            return Mixture(part.clip, part.clip, 0.0, tuple(zip(lenders, starts)))
+            starts = [self._start(part, lender) for lender in lenders]
+            return Blend(part.clip, part.clip, 0.0, tuple(zip(lenders, starts)))
         other = part.random.choice([number for number in same if number != part.clip] or same)
-        return Mixture(part.clip, int(other), part.random.uniform(LEAST_SHARE, MOST_SHARE))
+        return Blend(part.clip, int(other), part.random.uniform(LEAST_SHARE, MOST_SHARE))
+
+    def _start(self, part: _Part, lender: int) -> int:
+        """A frame of the lender; one from which on it lasts as long as the part, if it is long enough."""
+        room = self.clips[lender].num_frames - math.ceil(FASTEST * self.clips[part.clip].num_frames)
+        return int(part.random.integers(room if room > 0 else self.clips[lender].num_frames))
 
     def _source(self, number: int, speed: float = 1.0) -> Source:
         """A clip as it is, or played at another speed."""
-        clip, skeleton = self.clips[number], self.skeletons[number]
-        rate = clip.frame_rate
-        played = clip if speed == 1 else resample(clip, rate / speed)
-        features = encode(torch.from_numpy(played.poses), torch.from_numpy(played.trans), skeleton, rate)
+        clip, skeleton = at_speed(self.clips[number], speed), self.skeletons[number]
+        features = encode(torch.from_numpy(clip.poses), torch.from_numpy(clip.trans), skeleton, clip.frame_rate)
         return Source(features, skeleton, str(clip.action), number)
 
     def _clip(self, part: _Part, variant: Variant) -> Clip:
+        """The variation, from where its clip starts and facing as it does there."""
         clip, skeleton = self.clips[part.clip], self.skeletons[part.clip]
         poses, trans, action = variant.poses, variant.trans, str(clip.action)
         if part.is_mirrored and mirrored_action(action) in self.actions:
@@ -114,6 +138,7 @@ class _Troupe:
             features = mirror(encode(poses, trans, skeleton, clip.frame_rate))
             motion = decode(features[None], skeleton, clip.frame_rate, plant_feet=False)
             poses, trans = motion.poses[0], motion.trans[0]
+        poses, trans = _placed(poses, trans, clip, skeleton)
         return replace(
             clip,
             poses=poses.numpy(),
@@ -123,3 +148,19 @@ class _Troupe:
             seed=part.seed,
             quality={},
         )
+
+
+def _placed(
+    poses: Float[Tensor, "frames 24 3"], trans: Float[Tensor, "frames 3"], clip: Clip, skeleton: Skeleton
+) -> tuple[Float[Tensor, "frames 24 3"], Float[Tensor, "frames 3"]]:
+    """The motion turned and moved on the ground so that it begins where the clip does, facing the same way."""
+    root, start = rotvec_to_rotmat(poses[:, 0]), rotvec_to_rotmat(torch.from_numpy(clip.poses[:1, 0]))
+    turn = rotation_about_z(heading_of(start)[0] - heading_of(root[:1])[0])
+    rest = skeleton.rest_joints[0]
+    pelvis = trans + rest
+    placed = (pelvis - pelvis[0]) @ turn.mT
+    placed[:, :2] += torch.from_numpy(clip.trans[0, :2]) + rest[:2]
+    placed[:, 2] += pelvis[0, 2]
+    poses = poses.clone()
+    poses[:, 0] = axis_angle_of(turn @ root)
+    return poses, placed - rest

@@ -64,7 +64,7 @@ class KinematicWeights:
     penetration: float = 20.0  # per metre of the sole points below the ground (0.2 per cm)
     floating: float = 2.0  # per metre above the ground without support and without falling
     flight: float = 0.01  # per m/s^2 away from free fall while nothing touches the ground (0.1 per g)
-    balance: float = 2.0  # per metre that a standing body leans out over its feet
+    off_balance: float = 2.0  # per metre that a standing body leans out over its feet
     smoothness: float = 0.1  # per multiple of the real joints' jerk limit
     contact_consistency: float = 0.1  # per flag in error, 10 cm or 1 m/s of a flagged foot
 
@@ -91,7 +91,7 @@ def kinematic_losses(
     contacts    the motion's own contact flags in [0, 1]
     jerk_limit  m/s^3 per joint: a high quantile of `jerk` over real motion
     grounded    1 for clips that only the ground supports, 0 where a wall or a chair may (climbing, sitting): these
-                are left out of `floating`, `flight` and `balance`; None = all of them stand on the ground
+                are left out of `floating`, `flight` and `off_balance`; None = all of them stand on the ground
     """
     on = {field.name for field in fields(weights) if getattr(weights, field.name) != 0}
     losses: dict[str, Tensor] = {}
@@ -101,15 +101,15 @@ def kinematic_losses(
         losses["foot_skate"] = foot_skate_loss(soles, mask, frame_rate)
     if "penetration" in on:
         losses["penetration"] = penetration_loss(soles, mask)
-    if on & {"floating", "flight", "balance"}:
+    if on & {"floating", "flight", "off_balance"}:
         clearance = ground_clearance(joints, soles)
         mass_centre = centre_of_mass(joints)
         if "floating" in on:
             losses["floating"] = floating_loss(mass_centre, clearance, mask, frame_rate, grounded)
         if "flight" in on:
             losses["flight"] = flight_loss(mass_centre, clearance, mask, frame_rate, grounded)
-        if "balance" in on:
-            losses["balance"] = balance_loss(mass_centre, soles, mask, frame_rate, grounded)
+        if "off_balance" in on:
+            losses["off_balance"] = off_balance_loss(mass_centre, soles, mask, frame_rate, grounded)
     if "smoothness" in on:
         losses["smoothness"] = smoothness_loss(joints, mask, frame_rate, jerk_limit)
     if "contact_consistency" in on:
@@ -207,7 +207,7 @@ def flight_loss(
     return _masked_mean(_gated(airborne * residual, grounded), _steps(mask, 2))
 
 
-def balance_loss(
+def off_balance_loss(
     centre_of_mass: Float[Tensor, "batch frames 3"],
     soles: Float[Tensor, "batch frames 4 3"],
     mask: Bool[Tensor, "batch frames"],

@@ -47,6 +47,11 @@ def resample(clip: Clip, frame_rate: float) -> Clip:
     return replace(clip, poses=poses, trans=trans.float().numpy(), frame_rate=float(frame_rate))
 
 
+def at_speed(clip: Clip, speed: float) -> Clip:
+    """The clip played at `speed` times its own speed, at its own frame rate."""
+    return clip if speed == 1 else replace(resample(clip, clip.frame_rate / speed), frame_rate=clip.frame_rate)
+
+
 @lru_cache(maxsize=16)
 def low_pass_kernel(ratio: float) -> Float[Tensor, "taps"]:
     """Symmetric FIR low-pass for decimation to `ratio` (< 1) of the rate: an odd number of taps with sum 1.

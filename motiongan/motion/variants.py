@@ -4,12 +4,13 @@ Legs that bend deeper or reach wider take other steps. The feet that stood still
 with planted feet); what they still creep is taken up by the legs (`settle`).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import roma
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from motiongan.body.anatomy import centre_of_mass, joint_range_violation, off_balance
@@ -21,9 +22,13 @@ from motiongan.motion.posture import LEFT_ARM, LOWER_BODY, RIGHT_ARM, TRUNK, UPP
 
 _BATCH_FRAMES = 1 << 14  # decoded at once at most: some 0.3 GB
 LEAST_SHARE, MOST_SHARE = 0.5, 1.25  # of the other's posture and reach
-_ROUNDS = 2  # of drawing mixtures
-_MOST_EXCESS = 0.01  # rad, mean over joints and frames: further out of the joints' ranges than its source a clip is not
-_MOST_LEANING = 0.02  # m, mean over the frames in which the body stands: further out of balance neither
+_ROUNDS = 2  # of drawing blends
+# A variant is sound if each fault is at most this many times its source's, and this much: radians out of the joints'
+# ranges, summed over the joints; metres off balance; m/s of low sole points; m/s^3 of all sole points: means over time.
+_MOST_TIMES = (1.0, 1.0, 1.0, 1.5)
+_MOST_MORE = (0.05, 0.02, 0.3, 30.0)
+_MOST_RISE = 0.02  # m: so much higher than its source's lowest sole point its own is on average
+_LOW = 0.03  # m: a sole point that may stand
 
 
 @dataclass(frozen=True)
@@ -41,11 +46,11 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Mixture:
+class Blend:
     """A variant to make; clips are numbers of sources.
 
-    clip      whose variant it is: it gives legs, path and length
-    other     whose posture and reach it takes on, by `share` (0 none, 1 all)
+    clip      whose variant it is: it gives movement and length
+    other     whose posture and reach it takes on, by `share` (0 none, 1 all, more exaggerates)
     borrowed  for the trunk, the left and the right arm: the clip that they move as in, and from which of its frames on;
               empty: they move as in `clip`. What is borrowed keeps its own posture
     """
@@ -58,10 +63,10 @@ class Mixture:
 
 @dataclass(frozen=True)
 class Variant:
-    """What came of a mixture.
+    """What came of a blend.
 
-    number          of the mixture
-    is_sound        its joints stay in their ranges, and the body above its feet, about as well as its source's
+    number     of the blend
+    is_sound   its joints stay in range, its body above its feet and these on the ground about as well as its source's
     """
 
     number: int
@@ -81,10 +86,10 @@ def mixed_variants(
     made: list[tuple[int, Tensor]] = []
     wanted = list(range(len(sources))) * count
     for _ in range(_ROUNDS):
-        mixtures = list(_mixtures(sources, sorted(wanted), generator))
+        blends = list(_blends(sources, sorted(wanted), generator))
         wanted = []
-        for one in make_variants(sources, mixtures, frame_rate):
-            clip = mixtures[one.number].clip
+        for one in make_variants(sources, blends, frame_rate):
+            clip = blends[one.number].clip
             if one.is_sound:
                 made.append((clip, encode(one.poses, one.trans, sources[clip].skeleton, frame_rate)))
             else:
@@ -92,76 +97,71 @@ def mixed_variants(
     return made
 
 
-def make_variants(sources: Sequence[Source], mixtures: Sequence[Mixture], frame_rate: float) -> Iterator[Variant]:
-    """Each mixture's motion, its feet settled; short ones come first."""
+def make_variants(sources: Sequence[Source], blends: Sequence[Blend], frame_rate: float) -> Iterator[Variant]:
+    """Each blend's motion, its feet settled; short ones come first. It does not depend on the other blends."""
     features = [source.features for source in sources]
-    upper, legs = (Postures(features, torch.device("cpu"), joints) for joints in (UPPER_BODY, LOWER_BODY))
+    parts = (UPPER_BODY, LOWER_BODY) if any(blend.share for blend in blends) else ()
+    mixers = [Postures(features, torch.device("cpu"), joints) for joints in parts]
     starts = torch.tensor([0] + [len(each) for each in features]).cumsum(0)
-    for numbers in _batches(mixtures, sources):
-        jobs = [mixtures[number] for number in numbers]
+    for numbers in _batches(blends, sources):
+        jobs = [blends[number] for number in numbers]
         clips, others = torch.tensor([job.clip for job in jobs]), torch.tensor([job.other for job in jobs])
-        lengths = torch.tensor([len(features[job.clip]) for job in jobs])
-        offsets = torch.minimum(torch.arange(int(lengths.max())), lengths[:, None] - 1)
-        frames = torch.stack([features[job.clip][row] for job, row in zip(jobs, offsets)])
+        own = torch.stack([features[job.clip] for job in jobs])
         share = torch.tensor([job.share for job in jobs])
-        mixed = frames
-        for postures in (upper, legs):
-            mixed = postures.mix(mixed, starts[clips][:, None] + offsets, clips, others, share)
-        for row, (job, own) in enumerate(zip(jobs, offsets)):
-            _borrow(mixed[row], job.borrowed, features, own)
+        mixed = own.clone()
+        for postures in mixers:
+            rows = starts[clips][:, None] + torch.arange(own.shape[1])
+            mixed = postures.mix(mixed, rows, clips, others, share)
+        for row, job in enumerate(jobs):
+            _borrow(mixed[row], job.borrowed, features)
         skeleton = _stacked([sources[job.clip].skeleton for job in jobs])
         settled = settle(decode(mixed, skeleton, frame_rate), skeleton, frame_rate)
-        source = decode(frames, skeleton, frame_rate, plant_feet=False)
+        source = decode(own, skeleton, frame_rate, plant_feet=False)
         rotations = roma.rotvec_to_rotmat(settled.poses)
         posed = forward_kinematics(rotations, settled.trans, skeleton.unsqueeze(1))
-        excess = _out_of_range(rotations) - _out_of_range(source.local_rotations)
-        for row, (number, length) in enumerate(zip(numbers, lengths.tolist())):
-            leaning, own_leaning = (
-                _leaning(joints[row, :length], soles[row, :length], frame_rate)
-                for joints, soles in ((posed.joints, posed.soles), (source.joints, source.soles))
-            )
-            is_sound = bool(excess[row, :length].mean() < _MOST_EXCESS) and leaning < own_leaning + _MOST_LEANING
-            yield Variant(number, settled.poses[row, :length], settled.trans[row, :length], is_sound)
+        faults = _faults(rotations, posed.joints, posed.soles, frame_rate)
+        own_faults = _faults(source.local_rotations, source.joints, source.soles, frame_rate)
+        most = own_faults * own_faults.new_tensor(_MOST_TIMES) + own_faults.new_tensor(_MOST_MORE)
+        rise = (posed.soles[..., 2].amin(-1) - source.soles[..., 2].amin(-1)).clamp(min=0).mean(1)
+        sound = (faults <= most).all(-1) & (rise <= _MOST_RISE)
+        for row, number in enumerate(numbers):
+            yield Variant(number, settled.poses[row], settled.trans[row], bool(sound[row]))
 
 
 def _borrow(
     mixed: Float[Tensor, "frames 140"],
     borrowed: Sequence[tuple[int, int]],
     features: Sequence[Float[Tensor, "_ 140"]],
-    own: Int64[Tensor, "frames"],
 ) -> None:
     """Put the borrowed movements of trunk and arms into `mixed`; a clip that ends is played backwards then."""
     rotations = mixed[:, ROTATIONS].unflatten(-1, (NUM_MOVING_JOINTS, 6))
     for joints, (clip, start) in zip((TRUNK, LEFT_ARM, RIGHT_ARM), borrowed):
         other = features[clip]
         last = len(other) - 1
-        rows = (start + own) % (2 * last)
+        rows = (start + torch.arange(len(mixed))) % (2 * last)
         rows = torch.where(rows > last, 2 * last - rows, rows)
         rotations[:, joints] = other[rows][:, ROTATIONS].unflatten(-1, (NUM_MOVING_JOINTS, 6))[:, joints]
 
 
-def _mixtures(sources: Sequence[Source], wanted: Iterable[int], generator: torch.Generator) -> Iterator[Mixture]:
-    """A mixture of each wanted source, and of another clip of its action; none where there is no other."""
+def _blends(sources: Sequence[Source], wanted: Iterable[int], generator: torch.Generator) -> Iterator[Blend]:
+    """A blend of each wanted source, and of another clip of its action; none where there is no other."""
     for number in wanted:
         own = sources[number]
         company = [other for other, one in enumerate(sources) if one.action == own.action and one.clip != own.clip]
         if company:
             choice = int(torch.randint(len(company), (), generator=generator))
             share = LEAST_SHARE + (MOST_SHARE - LEAST_SHARE) * float(torch.rand((), generator=generator))
-            yield Mixture(number, company[choice], share)
+            yield Blend(number, company[choice], share)
 
 
-def _batches(mixtures: Sequence[Mixture], sources: Sequence[Source]) -> Iterator[list[int]]:
-    """Numbers of mixtures in batches of nearly equally long clips, at most `_BATCH_FRAMES` with what fills them up."""
-    lengths = [len(sources[mixture.clip].features) for mixture in mixtures]
-    batch: list[int] = []
-    for number in sorted(range(len(mixtures)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[number] > _BATCH_FRAMES:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
+def _batches(blends: Sequence[Blend], sources: Sequence[Source]) -> Iterator[list[int]]:
+    """Numbers of blends in batches of equally long clips: what filled shorter ones up would reach into their ends."""
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for number, blend in enumerate(blends):
+        by_length[len(sources[blend.clip].features)].append(number)
+    for length, numbers in sorted(by_length.items()):
+        size = max(1, _BATCH_FRAMES // length)
+        yield from (numbers[start : start + size] for start in range(0, len(numbers), size))
 
 
 def _stacked(skeletons: Sequence[Skeleton]) -> Skeleton:
@@ -170,12 +170,18 @@ def _stacked(skeletons: Sequence[Skeleton]) -> Skeleton:
     )
 
 
-def _leaning(joints: Float[Tensor, "frames 24 3"], soles: Float[Tensor, "frames 4 3"], frame_rate: float) -> float:
-    """Metres that the centre of mass lies beside the feet, mean over the frames in which the body stands."""
+def _faults(
+    rotations: Float[Tensor, "batch frames 24 3 3"],
+    joints: Float[Tensor, "batch frames 24 3"],
+    soles: Float[Tensor, "batch frames 4 3"],
+    frame_rate: float,
+) -> Float[Tensor, "batch 4"]:
+    """What is wrong with each motion, in the order of `_MOST_MORE`."""
+    out_of_range = joint_range_violation(rotations).sum(-1).mean(1)
     distance, stands = off_balance(centre_of_mass(joints), soles, frame_rate)
-    return float(distance.sum() / stands.sum().clamp(min=1))
-
-
-def _out_of_range(rotations: Float[Tensor, "batch frames 24 3 3"]) -> Float[Tensor, "batch frames"]:
-    """Radians out of range, mean over the joints."""
-    return joint_range_violation(rotations).mean(-1)
+    leaning = distance.sum(1) / stands.sum(1).clamp(min=1)
+    low = torch.maximum(soles[:, 1:, :, 2], soles[:, :-1, :, 2]) < _LOW
+    speed = soles[..., :2].diff(dim=1).norm(dim=-1) * frame_rate
+    skating = (speed * low).sum((1, 2)) / low.sum((1, 2)).clamp(min=1)
+    jerk = soles.diff(n=3, dim=1).norm(dim=-1).sum((1, 2)) * frame_rate**3 / (soles.shape[1] * soles.shape[2])
+    return torch.stack([out_of_range, leaning, skating, jerk], -1)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from motiongan.motion.actions import mirrored_action
 from motiongan.motion.clip import Clip
 from motiongan.motion.features import NUM_FEATURES, encode, mirror
 from motiongan.motion.posture import Postures
-from motiongan.motion.resample import resample
+from motiongan.motion.resample import at_speed
 from motiongan.motion.variants import Source, mixed_variants
 
 _MOST_FRAMES = 1 << 20  # of all clips at all speeds with their variants: 1.2 GB with the mirrored ones
@@ -144,7 +144,7 @@ def _sources(clips: Sequence[Clip], skeletons: Sequence[Skeleton], config: DataC
     for number, (clip, skeleton) in enumerate(zip(clips, skeletons, strict=True)):
         assert clip.action is not None
         for speed in config.speeds:
-            faster = _at_speed(clip, speed)
+            faster = at_speed(clip, speed)
             if faster.num_frames >= config.min_frames:
                 poses, trans = torch.from_numpy(faster.poses), torch.from_numpy(faster.trans)
                 features = encode(poses, trans, skeleton, clip.frame_rate)
@@ -163,11 +163,6 @@ def _with_variants(
         made = mixed_variants(sources, count, frame_rate, generator=random)
         tables += [(features, sources[number].action) for number, features in made]
     return tables
-
-
-def _at_speed(clip: Clip, speed: float) -> Clip:
-    """The clip played at `speed` times its own speed."""
-    return clip if speed == 1 else replace(resample(clip, clip.frame_rate / speed), frame_rate=clip.frame_rate)
 
 
 def _clip_weights(lengths: Tensor, actions: Tensor, num_actions: int, balance: float) -> Tensor:

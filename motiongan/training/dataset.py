@@ -90,7 +90,8 @@ def load_training_data(path: str | Path, config: DataConfig, body: str | Path | 
         counts = ", ".join(f"{action} {count}" for action, count in left_out.most_common())
         log.warning("%s: clips shorter than %d frames are left out: %s", path, config.min_frames, counts)
     if not long_enough:
-        raise MotionganError(f"{path}: no labelled clip has {config.min_frames} frames; nothing to train on")
+        hint = "; `motiongan import --labels` gives labels" if unlabelled else ""
+        raise MotionganError(f"{path}: no labelled clip has {config.min_frames} frames or more{hint}")
     held_out = split_subjects(long_enough, config)
     train = [clip for clip in long_enough if clip.subject not in held_out]
     seen = {clip.action for clip in train}

@@ -113,7 +113,7 @@ def test_resuming_with_other_data_is_refused(train, tiny_run, clips, capsys):
         (["--set", "data.window=62"], "`data.window` is 62, expected a multiple of 4"),
         (["--set", "data.actions=[sqat]"], "unknown action `sqat`; did you mean `squat`?"),
         (["--set", "data.held_out=[zoe]"], "data.held_out: unknown subject `zoe`; known: person0"),
-        (["--set", "data.min_frames=500"], "no labelled clip has 500 frames; nothing to train on"),
+        (["--set", "data.min_frames=500"], "no labelled clip has 500 frames or more"),
         (["--out", "full"], "full: exists already; give another --out, or --resume to go on with it"),
         (["--resume"], "runs: no run to resume; give --out"),
         (["--resume", "--out", "none"], "none: no run to resume here (no config.yaml)"),

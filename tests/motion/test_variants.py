@@ -1,6 +1,9 @@
 """Variants of clips: other legs and arms of the same action, on feet that stand."""
 
+import math
+
 import pytest
+import roma
 import torch
 from torch import Tensor
 from torch.testing import assert_close
@@ -10,9 +13,9 @@ from motiongan.athletes.synthesis import synthesize
 from motiongan.body.kinematics import forward_kinematics
 from motiongan.body.skeleton import JOINT, NUM_MOVING_JOINTS
 from motiongan.motion import variants
-from motiongan.motion.features import ROTATIONS, decode, encode, rotation_from_6d
+from motiongan.motion.features import ROTATIONS, UPRIGHT, decode, encode, rotation_from_6d
 from motiongan.motion.posture import LEFT_ARM, RIGHT_ARM, TRUNK
-from motiongan.motion.variants import Mixture, Source, make_variants, mixed_variants
+from motiongan.motion.variants import Blend, Source, make_variants, mixed_variants
 
 RATE = 30.0
 
@@ -91,41 +94,63 @@ def test_equal_generators_give_equal_variants(sources):
     assert any(not torch.equal(a, b) for (_, a), (_, b) in zip(made(sources), made(sources, seed=1)))
 
 
-def test_a_variant_hardly_depends_on_what_shares_its_batch(sources, monkeypatch):
-    together = made(sources)
-    monkeypatch.setattr(variants, "_BATCH_FRAMES", 1)  # one at a time
-    for (number, one), (same, other) in zip(made(sources), together, strict=True):
-        assert number == same
-        # What fills a shorter clip up reaches a few frames back through the smoothing of the feet.
-        assert_close(one[:-24], other[:-24], atol=0.05, rtol=0)
+def test_a_variant_does_not_depend_on_what_else_is_made(sources):
+    blends = [Blend(number, partner, 0.9) for number, partner in ((0, 2), (1, 3), (4, 6), (2, 1))]
+    together = {one.number: one for one in make_variants(sources, blends, RATE)}
+    assert len(together) == 4
+    for number, blend in enumerate(blends):
+        [alone] = make_variants(sources, [blend], RATE)
+        assert_close(alone.poses, together[number].poses, atol=1e-4, rtol=0)
+        assert_close(alone.trans, together[number].trans, atol=1e-4, rtol=0)
+        assert alone.is_sound == together[number].is_sound
 
 
 def test_what_leaves_the_joints_ranges_is_dropped(sources, monkeypatch):
-    monkeypatch.setattr(variants, "_MOST_EXCESS", -1.0)
+    monkeypatch.setattr(variants, "_MOST_MORE", (-10.0, 9.0, 9.0, 999.0))
     assert made(sources) == []
 
 
 def test_what_loses_its_balance_is_dropped(sources, monkeypatch):
-    monkeypatch.setattr(variants, "_MOST_LEANING", -1.0)
+    monkeypatch.setattr(variants, "_MOST_MORE", (9.0, -1.0, 9.0, 999.0))
     assert made(sources) == []
 
 
-def test_legs_that_would_topple_the_body_bring_their_pelvis_along(body):
-    """Squats deep and shallow, mixed: the centre of mass stays above the feet as it does in both."""
-    clips = list(synthesize(load_spec(), body, clips_per_action=2, subjects=2, seed=0, actions=("squat",)))
-    skeleton = body.skeleton(torch.from_numpy(clips[0].betas))
-    pair = [
-        Source(encode(torch.from_numpy(clip.poses), torch.from_numpy(clip.trans), skeleton, RATE), skeleton, "squat", i)
-        for i, clip in enumerate(clips)
-    ]
-    whole = [one.is_sound for one in make_variants(pair, [Mixture(0, 1, 1.0), Mixture(1, 0, 1.0)], RATE)]
-    assert whole == [True, True]
+@pytest.fixture(scope="module")
+def bows(body) -> list[Source]:
+    """Two people who stand still, one upright and one bent at the hips by 60 degrees, the pelvis with the trunk."""
+    made = []
+    skeleton = body.skeleton(torch.zeros(10))
+    for number, angle in enumerate((0.0, math.radians(60))):
+        poses, trans = torch.zeros(40, 24, 3), torch.zeros(40, 3)
+        poses[:, 0] = roma.rotmat_to_rotvec(UPRIGHT @ roma.rotvec_to_rotmat(torch.tensor([angle, 0.0, 0.0])))
+        poses[:, [JOINT["left_hip"], JOINT["right_hip"]], 0] = -angle
+        posed = forward_kinematics(roma.rotvec_to_rotmat(poses), trans, skeleton)
+        trans[:, 2] = -posed.soles[..., 2].min()
+        made.append(Source(encode(poses, trans, skeleton, RATE), skeleton, "bow", number))
+    return made
+
+
+def test_a_pelvis_goes_with_the_legs_below_it(bows):
+    """Standing legs on a standing pelvis: the thighs still hang straight down."""
+    for blend in (Blend(0, 1, 1.0), Blend(1, 0, 1.0)):
+        [variant] = make_variants(bows, [blend], RATE)
+        skeleton = bows[0].skeleton
+        posed = forward_kinematics(roma.rotvec_to_rotmat(variant.poses), variant.trans, skeleton)
+        thigh = posed.joints[:, JOINT["left_knee"]] - posed.joints[:, JOINT["left_hip"]]
+        assert (thigh[..., 2] / thigh.norm(dim=-1)).max() < -0.95
+
+
+def test_whoever_leans_out_hovers_or_slides_is_not_sound(bows, monkeypatch):
+    """The legs of one on the pelvis of the other: a body that lies in the air, its feet ahead of it."""
+    assert all(one.is_sound for one in make_variants(bows, [Blend(0, 0, 0.0), Blend(1, 1, 0.0)], RATE))
+    monkeypatch.setattr(variants, "LOWER_BODY", [joint for joint in variants.LOWER_BODY if joint != JOINT["pelvis"]])
+    assert not any(one.is_sound for one in make_variants(bows, [Blend(0, 1, 1.0), Blend(1, 0, 1.0)], RATE))
 
 
 def test_borrowed_trunk_and_arms_move_as_in_their_lenders_and_turn_back_at_the_end(sources):
     clip, lenders = 0, (2, 1, 3)
     starts = [len(sources[lender].features) - 5 for lender in lenders]
-    [variant] = make_variants(sources, [Mixture(clip, clip, 0.0, tuple(zip(lenders, starts)))], RATE)
+    [variant] = make_variants(sources, [Blend(clip, clip, 0.0, tuple(zip(lenders, starts)))], RATE)
     found = encode(variant.poses, variant.trans, sources[clip].skeleton, RATE)[:, ROTATIONS].unflatten(-1, (-1, 6))
     assert len(found) == len(sources[clip].features)
     for joints, lender in zip((TRUNK, LEFT_ARM, RIGHT_ARM), lenders):
