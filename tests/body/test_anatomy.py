@@ -160,10 +160,18 @@ def test_on_one_foot_the_middle_between_both_is_off_balance():
 def test_who_walks_or_flies_may_be_anywhere():
     centre, soles = standing()
     centre[:, 1] += 1.0
-    walking = centre + torch.arange(6)[:, None] * torch.tensor([0.02, 0.0, 0.0])  # 0.6 m/s
+    walking = centre + torch.arange(6)[:, None] * torch.tensor([0.02, 0.0, 0.0])  # 0.6 m/s, at 15 Hz 0.3 m/s
+    assert off_balance(walking, soles, 15.0)[1].all()
     for distance, counts in (off_balance(walking, soles, 30.0), off_balance(centre, soles + 0.05, 30.0)):
         assert not counts.any()
         assert distance.max() == 0
+
+
+def test_one_frame_alone_stands():
+    centre, soles = standing(1)
+    distance, counts = off_balance(centre + torch.tensor([0.25, 0.0, 0.0]), soles, 30.0)
+    assert counts.tolist() == [True]
+    assert_close(distance, torch.tensor([0.1 - 0.07]), atol=1e-4, rtol=0)
 
 
 def test_leaning_out_pulls_back_over_the_feet_with_a_finite_gradient_everywhere():

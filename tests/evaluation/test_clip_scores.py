@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from roma import rotvec_to_rotmat
 from torch.testing import assert_close
 
+from motiongan.body.kinematics import forward_kinematics
 from motiongan.body.skeleton import JOINT
 from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
@@ -76,6 +78,17 @@ def test_a_knee_bent_sideways_counts_in_radians_for_its_share_of_the_frames(body
     clip = _standing(body)
     clip.poses[:20, JOINT["left_knee"], 2] = np.radians(42)  # its range ends at 12 degrees
     assert _scores(body, clip)["joint_range_violation"] == pytest.approx(np.radians(30) / 2, rel=1e-3)
+
+
+def test_a_body_that_lies_in_the_air_on_its_heels_is_metres_off_balance(body):
+    clip = _standing(body)
+    assert _scores(body, clip)["off_balance"] == 0
+    for joint in ("left_hip", "right_hip"):
+        clip.poses[:, JOINT[joint], 0] = -np.radians(60)  # the feet 0.7 m ahead
+    rotations, skeleton = rotvec_to_rotmat(torch.from_numpy(clip.poses)), body.skeleton(torch.zeros(10))
+    posed = forward_kinematics(rotations, torch.from_numpy(clip.trans), skeleton)
+    clip.trans[:, 2] -= float(posed.soles[..., 2].min())
+    assert 0.3 < _scores(body, clip)["off_balance"] < 0.9
 
 
 def test_jerk_is_the_third_derivative_of_the_path(body):

@@ -1,15 +1,21 @@
 """Variations of clips: how many, whose, labelled how, and from what they are drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from roma import rotvec_to_rotmat
 
 from motiongan.athletes.spec import load_spec
 from motiongan.athletes.synthesis import synthesize
+from motiongan.body.kinematics import forward_kinematics
+from motiongan.body.skeleton import JOINT
 from motiongan.body.smpl import Body
 from motiongan.evaluation.clip_scores import ClipScorer
 from motiongan.generation.variations import FASTEST, vary
 from motiongan.motion.clip import Clip
+from motiongan.motion.features import UPRIGHT, axis_angle_of, heading_of, rotation_about_z
 
 ACTIONS = ("walk", "squat", "kick")
 
@@ -46,6 +52,69 @@ def test_equal_seeds_give_equal_variations_and_others_do_not(body, people, recom
         np.testing.assert_array_equal(one.trans, same.trans)
     other = variations(body, people, seed=1, recombine=recombine)
     assert not any(np.array_equal(one.poses, same.poses) for one, same in zip(first, other))
+
+
+def still(body: Body, arm: float, **fields: object) -> Clip:
+    """Two seconds of standing with the left arm lowered by an angle (radians)."""
+    poses = np.zeros((60, 24, 3), np.float32)
+    poses[:, 0] = axis_angle_of(UPRIGHT).numpy()
+    poses[:, JOINT["left_shoulder"], 2] = -arm
+    posed = forward_kinematics(
+        rotvec_to_rotmat(torch.from_numpy(poses)), torch.zeros(60, 3), body.skeleton(torch.zeros(10))
+    )
+    trans = np.array([0, 0, -float(posed.soles[..., 2].min())], np.float32)
+    return Clip(poses=poses, trans=np.repeat(trans[None], 60, 0), frame_rate=30.0, action="stand", **fields)
+
+
+@pytest.mark.parametrize("recombine", [False, True])
+def test_another_clip_of_the_action_lends_its_arms_and_one_of_another_action_does_not(body, recombine):
+    """Arms down by 0.2 and by 0.8 rad; of another action, by -0.9 rad."""
+    clips = [still(body, 0.2), still(body, 0.8), replace(still(body, -0.9), action="cheer")]
+    made = variations(body, clips, n=10, recombine=recombine)[:20]
+    sides = {"left_shoulder": -1, "right_shoulder": 1}  # mirrored ones lower the right arm
+    lowered = [max(sign * one.poses[30, JOINT[name], 2] for name, sign in sides.items()) for one in made]
+    assert min(lowered) > 0.0
+    if recombine:
+        assert {round(float(angle), 2) for angle in lowered} == {0.2, 0.8}
+    else:
+        assert sum(angle > 0.45 for angle in lowered[:10]) >= 5  # of the first clip: at least half way to the other
+        assert sum(angle < 0.55 for angle in lowered[10:]) >= 5
+
+
+def test_half_are_mirrored_in_their_motion_too(body):
+    made = variations(body, [still(body, 0.8), still(body, 0.8)], n=20)
+    left = [one.poses[30, JOINT["left_shoulder"], 2] < -0.5 for one in made]
+    right = [one.poses[30, JOINT["right_shoulder"], 2] > 0.5 for one in made]
+    assert all(one != other for one, other in zip(left, right))
+    assert 8 <= sum(right) <= 32
+
+
+def test_a_variation_begins_where_its_clip_does_and_faces_the_same_way(body):
+    turned = still(body, 0.5)
+    poses = turned.poses.copy()
+    poses[:, 0] = (axis_angle_of(rotation_about_z(torch.tensor(2.0)) @ UPRIGHT)).numpy()
+    there = replace(turned, poses=poses, trans=turned.trans + np.float32([5, 7, 0]))
+    for one in variations(body, [there, turned], n=2)[:2]:
+        np.testing.assert_allclose(one.trans[0, :2], there.trans[0, :2], atol=0.02)
+        heading = heading_of(rotvec_to_rotmat(torch.from_numpy(one.poses[:1, 0])))
+        assert float(heading) == pytest.approx(2.0, abs=0.01)
+        assert one.trans[:, 2].std() < 0.01
+
+
+def test_a_take_of_a_clip_does_not_depend_on_how_many_there_are_nor_on_batches(body, people, monkeypatch):
+    few = variations(body, people, n=1)
+    monkeypatch.setattr("motiongan.generation.variations._BATCH_FRAMES", 1)
+    for one, same in zip(few, variations(body, people, n=3)[::3], strict=True):
+        assert one.seed == same.seed
+        np.testing.assert_allclose(one.poses, same.poses, atol=1e-4)
+        np.testing.assert_allclose(one.trans, same.trans, atol=1e-4)
+
+
+def test_what_is_never_sound_is_given_up_and_told(body, people, monkeypatch, caplog):
+    monkeypatch.setattr("motiongan.motion.variants._MOST_RISE", -1.0)
+    made = variations(body, people, n=1)
+    assert len(made) == len(people)
+    assert "6 of 6 variations change speed and side alone" in caplog.text
 
 
 def test_variations_are_as_sound_as_their_clips(body, people):

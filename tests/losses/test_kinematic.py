@@ -17,6 +17,7 @@ from motiongan.losses.kinematic import (
     jerk,
     joint_range_loss,
     kinematic_losses,
+    off_balance_loss,
     penetration_loss,
     smoothness_loss,
 )
@@ -166,6 +167,16 @@ def test_a_wall_may_carry_a_climber():
     both = flight_loss(mass_centre, clearance, all_valid(2, 10), 30.0)
     assert_close(flight_loss(mass_centre, clearance, all_valid(2, 10), 30.0, grounded), both / 2)
     assert_close(floating_loss(mass_centre, clearance, all_valid(2, 10), 30.0, grounded), torch.tensor(0.47 / 2))
+
+
+def test_leaning_out_costs_its_metres_in_the_share_of_the_frames_and_not_on_a_wall():
+    mass_centre = torch.tensor([0.0, 0.0, 1.0]).repeat(2, 10, 1)
+    mass_centre[:, 6:, 0] = 0.37  # 0.3 m out of the shoes; the step there is too fast to stand in
+    soles = torch.zeros(2, 10, 4, 3)
+    loss = off_balance_loss(mass_centre, soles, all_valid(2, 10), FRAME_RATE)
+    assert_close(loss, torch.tensor(0.3 * 3 / 10), atol=1e-4, rtol=0)
+    half = off_balance_loss(mass_centre, soles, all_valid(2, 10), FRAME_RATE, torch.tensor([1.0, 0.0]))
+    assert_close(half, loss / 2)
 
 
 def test_floating_pulls_the_body_down_and_a_jump_does_not():
