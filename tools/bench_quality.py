@@ -67,6 +67,7 @@ COLUMNS = {
     "skate_share": "low toes skating",
     "penetration_mm": "penetration, mm",
     "flight_error": "flight error, m/s²",
+    "off_balance_mm": "off balance, mm",
     "jerk_ratio": "jerk / train",
 }
 _SEED = 1  # of the evaluated clips
