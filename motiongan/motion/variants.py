@@ -145,13 +145,19 @@ def _borrow(
 
 def _blends(sources: Sequence[Source], wanted: Iterable[int], generator: torch.Generator) -> Iterator[Blend]:
     """A blend of each wanted source, and of another clip of its action; none where there is no other."""
+    of_action: dict[str, list[int]] = defaultdict(list)
+    for number, source in enumerate(sources):
+        of_action[source.action].append(number)
+    clips = {action: {sources[number].clip for number in numbers} for action, numbers in of_action.items()}
     for number in wanted:
         own = sources[number]
-        company = [other for other, one in enumerate(sources) if one.action == own.action and one.clip != own.clip]
-        if company:
-            choice = int(torch.randint(len(company), (), generator=generator))
-            share = LEAST_SHARE + (MOST_SHARE - LEAST_SHARE) * float(torch.rand((), generator=generator))
-            yield Blend(number, company[choice], share)
+        if len(clips[own.action]) == 1:
+            continue
+        other = number
+        while sources[other].clip == own.clip:
+            other = of_action[own.action][int(torch.randint(len(of_action[own.action]), (), generator=generator))]
+        share = LEAST_SHARE + (MOST_SHARE - LEAST_SHARE) * float(torch.rand((), generator=generator))
+        yield Blend(number, other, share)
 
 
 def _batches(blends: Sequence[Blend], sources: Sequence[Source]) -> Iterator[list[int]]:
