@@ -257,8 +257,8 @@ def off_balance(
     carries = low[..., first] & low[..., second]
     nearest = torch.where(carries, distance, torch.inf).amin(-1)
     steps = mass_centre[..., :2].diff(dim=-2).norm(dim=-1) * frame_rate
-    first = steps[..., :1] if steps.shape[-1] else torch.zeros_like(mass_centre[..., 0])
-    slow = torch.cat([first, steps], -1) < BALANCE_SPEED
+    begin = steps[..., :1] if steps.shape[-1] else torch.zeros_like(mass_centre[..., 0])
+    slow = torch.cat([begin, steps], -1) < BALANCE_SPEED
     counts = low.any(-1) & slow
     return torch.where(counts, (nearest - SOLE_MARGIN).clamp(min=0), torch.zeros_like(nearest)), counts
 

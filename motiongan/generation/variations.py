@@ -5,6 +5,7 @@ For those who have too few clips to train on, or want to stay near the ones that
 
 import logging
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -77,10 +78,9 @@ class _Troupe:
     def __init__(self, clips: Sequence[Clip], skeletons: Sequence[Skeleton], recombine: bool) -> None:
         self.clips, self.skeletons, self.recombine = clips, skeletons, recombine
         self.given_up = 0
-        self.actions = {str(clip.action) for clip in clips}
-        self.of_action = {
-            action: [number for number, clip in enumerate(clips) if clip.action == action] for action in self.actions
-        }
+        self.of_action: dict[str, list[int]] = defaultdict(list)
+        for number, clip in enumerate(clips):
+            self.of_action[str(clip.action)].append(number)
 
     def perform(self, parts: Sequence[_Part]) -> list[Clip]:
         """The variations, in the order of their parts."""
@@ -133,7 +133,7 @@ class _Troupe:
         """The variation, from where its clip starts and facing as it does there."""
         clip, skeleton = self.clips[part.clip], self.skeletons[part.clip]
         poses, trans, action = variant.poses, variant.trans, str(clip.action)
-        if part.is_mirrored and mirrored_action(action) in self.actions:
+        if part.is_mirrored and mirrored_action(action) in self.of_action:
             action = mirrored_action(action)
             features = mirror(encode(poses, trans, skeleton, clip.frame_rate))
             motion = decode(features[None], skeleton, clip.frame_rate, plant_feet=False)

@@ -27,7 +27,7 @@ class LifterConfig:
     """How a lifter is trained, in every row alike."""
 
     width: int = 192  # channels
-    steps: int = 5000  # at 1,500 the lifter is short of steps, not of data: all real gains 3 % over few, here 8 %
+    steps: int = 5000  # at 1,500 it lacks steps, not data: all real gains 3 % over few + perturbation, here 8 %
     batch: int = 64  # windows of 27 frames, each with its own camera
     looks: int = 4  # steps between new batches; as many of the newest ones are mixed
     learning_rate: float = 2e-3  # Adam, cosine decay to 0
