@@ -2,13 +2,9 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from motiongan.exports.selection import Export, NamedClip
-from motiongan.motion.store import GENERATED_PROVENANCE, MotionWriter
-
-# What the writer itself states about a file.
-_WRITTEN = ("format", "version", "frame_rate", "up_axis", "kind", "body_model", "creator", "created", "licence")
+from motiongan.motion.store import MotionWriter, merged_provenance
 
 
 def write_motion_file(export: Export, path: Path, on_clip: Callable[[NamedClip], None], *, force: bool) -> list[Path]:
@@ -27,7 +23,7 @@ def write_motion_file(export: Export, path: Path, on_clip: Callable[[NamedClip],
         body_model=export.body_model,
         licence=export.licence,
         actions=dict.fromkeys(action for selection in export.selections for action in selection.actions),
-        provenance=_provenance(export, kind),
+        provenance=merged_provenance([selection.attributes for selection in export.selections], kind),
         force=force,
     )
     with writer:
@@ -35,14 +31,3 @@ def write_motion_file(export: Export, path: Path, on_clip: Callable[[NamedClip],
             writer.write(named.clip)
             on_clip(named)
     return [path]
-
-
-def _provenance(export: Export, kind: str) -> dict[str, Any]:
-    """Attributes of the sources beyond those that every file has; of mixed kinds, nothing of a generation."""
-    merged: dict[str, list[Any]] = {}
-    for selection in export.selections:
-        for name, value in selection.attributes.items():
-            if name not in _WRITTEN and (kind == "generated" or name not in (*GENERATED_PROVENANCE, "held_out")):
-                merged.setdefault(name, []).append(value)
-    distinct = {name: list(dict.fromkeys(values)) for name, values in merged.items()}
-    return {name: vs[0] if len(vs) == 1 else "; ".join(map(str, vs)) for name, vs in distinct.items()}

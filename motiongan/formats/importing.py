@@ -28,7 +28,7 @@ from motiongan.formats.retarget import body_skeleton
 from motiongan.formats.sources import SourceFile, walk, with_skeletons
 from motiongan.motion.clip import NUM_BETAS, Clip
 from motiongan.motion.resample import resample
-from motiongan.motion.store import GENERATED_PROVENANCE, MotionFile, MotionWriter, check_output
+from motiongan.motion.store import MotionFile, MotionWriter, check_output, merged_provenance
 
 _HELD_BYTES = 256 * 2**20  # of files in memory that wait for a worker
 _JOB_BYTES = 8 * 2**20  # of files in one job: small enough that two workers end together
@@ -101,7 +101,7 @@ def import_motion(
             kind=kind,
             body_model=body_model,
             provenance={
-                **(_merged_provenance(motion_files) if kind == "generated" else {}),
+                **(_provenance(motion_files) if kind == "generated" else {}),
                 "imported_from": ", ".join(map(str, sources)),
             },
             force=force,
@@ -170,15 +170,13 @@ def _sound_pieces(clip: Clip, source: str, body: Body | None, summary: ImportSum
         yield repaired.clip.crop(piece.start, piece.stop)
 
 
-def _merged_provenance(motion_files: Sequence[Path]) -> dict[str, Any]:
-    """What generated files say of their making; where they differ, all that they say, one after another."""
-    merged: dict[str, list[Any]] = {}
+def _provenance(motion_files: Sequence[Path]) -> dict[str, Any]:
+    """What generated files say of their making."""
+    told: list[dict[str, Any]] = []
     for path in motion_files:
         with MotionFile(path) as file:
-            for name in GENERATED_PROVENANCE:
-                merged.setdefault(name, []).append(file.attributes.get(name, "unknown"))
-    distinct = {name: list(dict.fromkeys(values)) for name, values in merged.items()}
-    return {name: vs[0] if len(vs) == 1 else "; ".join(map(str, vs)) for name, vs in distinct.items()}
+            told.append(file.attributes)
+    return merged_provenance(told, "generated")
 
 
 def _with_mean_betas(clip: Clip, body: Body | None) -> Clip:

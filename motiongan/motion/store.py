@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,6 +30,8 @@ VERSION = 1
 KINDS = ("captured", "sample", "generated")
 # What a file of kind "generated" must say about where its clips come from.
 GENERATED_PROVENANCE = ("checkpoint", "seed", "training_data", "config")
+# What the writer itself states about a file.
+_WRITTEN = ("format", "version", "frame_rate", "up_axis", "kind", "body_model", "creator", "created", "licence")
 
 # Measured by tools/bench_store.py on 76 MB of CMU and HDM05: byte shuffle + deflate level 1 makes 0.78 of the size at
 # 60 MB/s (lzf 0.82 and no faster to read, deflate 4 only 0.77). Chunks of about a clip's length (128 frames, 36 KiB)
@@ -40,6 +43,8 @@ _CLIP_CHUNK = 4096
 _FLUSH_FRAMES = 65536
 # Of the table of clips: what every file has beside `start`.
 _COLUMNS = ("betas", "length", "action", "gender", "subject", "source")
+# Lists of people in JSON, and how those of several files are put together.
+_PEOPLE: dict[str, Callable[..., set[str]]] = {"held_out": set.intersection, "subjects": set.union}
 
 
 class MotionWriter:
@@ -459,6 +464,30 @@ def write_clips(
         writer.write(first)
         for clip in clips:
             writer.write(clip)
+
+
+def merged_provenance(files: Sequence[Mapping[str, Any]], kind: str) -> dict[str, Any]:
+    """What files that become one of this kind say beyond what its writer states; differing texts one after another.
+
+    Of the people behind generated clips the whole says what holds for all of them: `held_out`, those that no model
+    saw, and `subjects`, all that some model saw; neither where a file does not tell. A file that is not of generated
+    clips says nothing of their making.
+
+    files   attributes of each
+    """
+    unsaid = (*_WRITTEN, *(() if kind == "generated" else (*GENERATED_PROVENANCE, *_PEOPLE)))
+    told: dict[str, list[Any]] = defaultdict(list)
+    for attributes in files:
+        for name, value in attributes.items():
+            if name not in unsaid:
+                told[name].append(value)
+    merged: dict[str, Any] = {}
+    for name, values in told.items():
+        if name not in _PEOPLE:
+            merged[name] = values[0] if len(set(values)) == 1 else "; ".join(map(str, dict.fromkeys(values)))
+        elif len(values) == len(files):
+            merged[name] = json.dumps(sorted(_PEOPLE[name](*(set(json.loads(value)) for value in values))))
+    return merged
 
 
 def check_output(path: str | Path, *, force: bool) -> None:

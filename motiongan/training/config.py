@@ -158,7 +158,6 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
         (
             "data.frame_rate",
             "data.window",
-            "data.min_frames",
             "autoencoder.batch_size",
             "autoencoder.width",
             "autoencoder.latent",
@@ -180,6 +179,7 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
             "training.log_every",
         ),
     ),
+    ("at least 2", lambda value: value >= 2, ("data.min_frames",)),
     (
         "0 or more",
         lambda value: value >= 0,

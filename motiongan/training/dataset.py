@@ -79,10 +79,9 @@ def load_training_data(path: str | Path, config: DataConfig, body: str | Path | 
     used = [clip for clip in clips if clip.action in wanted]
     if unlabelled := sum(clip.action is None for clip in clips):
         log.warning("%s: %d clips without an action are left out", path, unlabelled)
-    used = [
-        clip if clip.frame_rate == config.frame_rate else resample(clip, config.frame_rate)
+    used = [  # a single frame has no rate, and is too short below
+        clip if clip.frame_rate == config.frame_rate or clip.num_frames == 1 else resample(clip, config.frame_rate)
         for clip in used
-        if clip.num_frames > 1
     ]
     long_enough = [clip for clip in used if clip.num_frames >= config.min_frames]
     if len(long_enough) < len(used):

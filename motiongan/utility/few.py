@@ -184,7 +184,7 @@ def check_origin(name: str, recorded: Mapping[str, Any], split: Split, *, allow_
     if seen := recorded.get("subjects"):
         test &= set(json.loads(seen) if isinstance(seen, str) else seen)
     else:
-        test -= set(kept_out or test)
+        test -= test if kept_out is None else set(kept_out)
     origin = Origin(name, verdict, trained_on, () if verdict == SAME else tuple(sorted(test)))
     if verdict != SAME and not allow_leak:
         hashes = f" ({trained_on[:8]} is not {split.content_hash[:8]})" if trained_on else ""

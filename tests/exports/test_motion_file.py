@@ -53,6 +53,24 @@ def test_generated_clips_keep_their_seeds_and_their_making(tmp_path, make_clip):
         assert {name: some.attributes[name] for name in PROVENANCE} == PROVENANCE
 
 
+def test_a_merge_of_generated_files_tells_of_people_what_holds_for_all_of_them(tmp_path, make_clip):
+    told = {"a": {"held_out": '["anna", "ben"]', "subjects": '["cleo"]'}, "b": {"subjects": '["dora", "cleo"]'}}
+    for name, people in told.items():
+        write_clips(
+            tmp_path / f"{name}.h5",
+            [replace(make_clip(0, 5), seed=1)],
+            kind="generated",
+            provenance={**PROVENANCE, **people},
+        )
+    write_clips(tmp_path / "real.h5", [make_clip(0, 5)], kind="captured")
+    export_motion([tmp_path / "a.h5", tmp_path / "b.h5"], "h5", tmp_path / "both.h5")
+    export_motion([tmp_path / "a.h5", tmp_path / "real.h5"], "h5", tmp_path / "mixed.h5")
+    with MotionFile(tmp_path / "both.h5") as both, MotionFile(tmp_path / "mixed.h5") as mixed:
+        assert both.attributes["subjects"] == '["cleo", "dora"]'
+        assert "held_out" not in both.attributes  # nobody knows whom the second model saw
+        assert not {"subjects", "held_out", "checkpoint"} & set(mixed.attributes)
+
+
 def test_clips_keep_their_scores(moving_file, tmp_path):
     with MotionFile(moving_file) as file:
         clips = [replace(clip, quality={"jerk": number}) for number, clip in enumerate(file) if number]

@@ -1,6 +1,7 @@
 """The import from files to the motion file, on made-up recordings; and on the real ones where they are."""
 
 import csv
+import json
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -191,12 +192,14 @@ def test_merged_motion_files_keep_every_licence_once(tmp_path: Path, make_clip: 
 
 
 def test_merged_generated_files_say_where_each_was_made(tmp_path: Path, make_clip: Callable[..., Clip]) -> None:
-    for name, checkpoint in (("a", "11"), ("b", "22")):
+    for name, checkpoint, held_out in (("a", "11", ["anna", "ben"]), ("b", "22", ["ben", "cleo"])):
         made_by = {"checkpoint": checkpoint, "seed": 3, "training_data": "cd", "config": "{}"}
+        made_by |= {"held_out": json.dumps(held_out), "quality_gate": "{}"}
         write_clips(tmp_path / f"{name}.h5", [replace(make_clip(), seed=5)], kind="generated", provenance=made_by)
     import_motion([tmp_path], tmp_path / "out.h5")
     with MotionFile(tmp_path / "out.h5") as file:
         assert (file.kind, file.attributes["checkpoint"], file.attributes["seed"]) == ("generated", "11; 22", 3)
+        assert (file.attributes["held_out"], file.attributes["quality_gate"]) == ('["ben"]', "{}")
 
 
 def test_lost_frames_of_a_merged_motion_file_are_filled_or_left_out_with_a_notice(

@@ -38,6 +38,7 @@ def test_labelled_clips_long_enough_are_split_by_subject(write, make_clip, caplo
             make_clip(3, 40, action="throw", subject="ben"),
             make_clip(4, 19, action="walk", subject="anna"),
             make_clip(5, 40, action=None, subject="anna"),
+            make_clip(6, 1, action="squat", subject="ben"),
         ]
     )
     with caplog.at_level(logging.WARNING):
@@ -51,7 +52,7 @@ def test_labelled_clips_long_enough_are_split_by_subject(write, make_clip, caplo
         assert data.content_hash == file.content_hash()
     said = " ".join(caplog.messages)
     assert "1 clips without an action are left out" in said
-    assert "shorter than 20 frames are left out: walk 1" in said
+    assert "shorter than 20 frames are left out: walk 1, squat 1" in said
     assert "no training clips of throw" in said
 
 

@@ -72,6 +72,7 @@ def test_test_people_whom_a_generator_saw_are_named(real):
     assert seen(subjects=["anna", "ben"]) == ("ben",)
     assert seen(held_out='["ben", "dora"]') == ("carl",)
     assert seen(held_out=["ben", "carl"]) == ()
+    assert seen(held_out="[]") == ("ben", "carl")  # it may have seen everybody
     assert seen() == ()  # nothing is recorded
     leak = check_origin("m", {"training_data": "x", "subjects": ["ben"]}, split, allow_leak=True)
     assert "test people ben" in leak.line()
