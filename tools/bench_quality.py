@@ -2,6 +2,7 @@
 
     python tools/bench_quality.py --data amass.h5 --out runs/quality --steps 8000 [--seeds 0,1,2] [--only conv,wgan-gp]
     python tools/bench_quality.py --data amass.h5 --out runs/quality --minutes 10 --set autoencoder.steps=1500
+    python tools/bench_quality.py --data amass.h5 --out runs/few --steps 8000 --clips-per-action 10 --only conv
 
 Baselines are the recipes of configs/baselines; ours are conv and gru, also with their parts exchanged; rivals are those
 of training/rivals.py. All meet the same clips, held-out people, steps (or CPU minutes of GAN steps, at the speed of the
@@ -11,6 +12,7 @@ in its space: its time counts for none of them.
 A figure is the mean over the seeds. In brackets: the 95 % interval (of clips drawn anew), from the lowest end of any
 seed's to the highest; of a figure without one, the lowest and highest seed.
 Every configuration and seed has a folder in --out: what is done is not done again, what was interrupted goes on.
+With --clips-per-action all learn from so many training clips of each action; they are measured by all of them.
 """
 
 import argparse
@@ -18,10 +20,12 @@ import dataclasses
 import json
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from motiongan.cli.assessment import Assessor
@@ -33,6 +37,7 @@ from motiongan.evaluation.figures import FIGURES, OVERALL, Estimate, Row, writte
 from motiongan.files import whole_file, write_json
 from motiongan.generation.generate import load_generator
 from motiongan.models.checkpoint import MODEL_NAME, read_metadata, save_model
+from motiongan.motion.clip import Clip
 from motiongan.motion.windows import WindowSampler
 from motiongan.training.config import TrainConfig, load_recipe
 from motiongan.training.dataset import TrainingData, load_training_data
@@ -84,6 +89,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0", help="of training, a,b,c (default: 0)")
     parser.add_argument("--only", default="", help=f"some of {', '.join(NAMES)}")
     parser.add_argument("--clips", type=int, default=48, help="evaluated clips per action (default: 48)")
+    parser.add_argument("--clips-per-action", type=int, metavar="K", help="learn from so many (default: from all)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for every configuration")
     parser.add_argument("--measure-again", action="store_true", help="measure what is done anew, without training it")
     arguments = parser.parse_args()
@@ -99,9 +105,13 @@ def run_all(arguments: argparse.Namespace) -> None:
     names = [name.strip() for name in arguments.only.split(",")] if arguments.only else NAMES
     if unknown := [name for name in names if name not in NAMES]:
         raise MotionganError(f"--only {unknown[0]}: expected some of {', '.join(NAMES)}")
+    if arguments.clips_per_action is not None and arguments.clips_per_action < 1:
+        raise MotionganError(f"--clips-per-action {arguments.clips_per_action}: expected at least 1")
     seeds = [int(text) for text in arguments.seeds.split(",")]
     overrides = list(arguments.set) + ([f"training.steps={arguments.steps}"] if arguments.steps else [])
-    bench = Bench(arguments.data, arguments.out, overrides, arguments.minutes, arguments.clips)
+    bench = Bench(
+        arguments.data, arguments.out, overrides, arguments.minutes, arguments.clips, arguments.clips_per_action
+    )
     rows: dict[str, list[Row]] = {}
     notes: dict[str, list[str]] = {}
     for name in names:
@@ -120,13 +130,17 @@ def run_all(arguments: argparse.Namespace) -> None:
 class Bench:
     """The data that all share, and what has been made of it in `out`.
 
-    overrides   of every recipe; minutes   of GAN steps, None: the recipe's steps; clips   evaluated per action
+    overrides   of every recipe; minutes   of GAN steps, None: the recipe's steps; clips   evaluated per action;
+    few   training clips of each action to learn from, None: all
     """
 
-    def __init__(self, data: Path, out: Path, overrides: Sequence[str], minutes: float | None, clips: int) -> None:
+    def __init__(
+        self, data: Path, out: Path, overrides: Sequence[str], minutes: float | None, clips: int, few: int | None
+    ) -> None:
         self.out, self.overrides, self.minutes, self.clips = out, tuple(overrides), minutes, clips
         self.base = load_recipe(None, overrides)
         self.data: TrainingData = load_training_data(data, self.base.data)
+        self.learnt = self.data if few is None else dataclasses.replace(self.data, train=_some(self.data.train, few))
         self._sampler: WindowSampler | None = None
         self._evaluator: Evaluator | None = None
         self._assessor = Assessor(self.data, self.base)
@@ -138,6 +152,7 @@ class Bench:
             "minutes": minutes,
             "clips": clips,
             "recognizer": recognizer.NAME,
+            **({} if few is None else {"clips_per_action": few}),
         }
         place = out / "bench.json"
         if place.exists() and json.loads(place.read_text()) != json.loads(json.dumps(stamp)):
@@ -196,7 +211,7 @@ class Bench:
                 config = _with_steps(config, self._steps_for(config, 60 * self.minutes))
         shared = self.autoencoder if config.autoencoder.steps else None
         try:
-            train(self.data, config, folder, CPU, resume=resume, autoencoder=shared, on_assess=self._assessor)
+            train(self.learnt, config, folder, CPU, resume=resume, autoencoder=shared, on_assess=self._assessor)
         except MotionganError as error:
             if error.exit_code != 1 or not (folder / MODEL_NAME).exists():
                 raise
@@ -212,7 +227,7 @@ class Bench:
     def _fit(self, name: str, seed: int, folder: Path) -> str:
         trainer = self._trainer(self.base)
         trainer.load_autoencoder(dict(self.autoencoder))
-        file = fit_rival(RIVALS[name], trainer, self.data, random=torch.Generator().manual_seed(seed))
+        file = fit_rival(RIVALS[name], trainer, self.learnt, random=torch.Generator().manual_seed(seed))
         folder.mkdir(exist_ok=True)
         save_model(folder / MODEL_NAME, file, file.model.generator.state_dict())
         return "fitted"
@@ -233,7 +248,7 @@ class Bench:
 
     def _trainer(self, config: TrainConfig) -> Trainer:
         if self._sampler is None:
-            data = self.data
+            data = self.learnt
             self._sampler = WindowSampler(data.train, data.skeletons(), data.actions, self.base.data, CPU)
         return Trainer(
             config, self._sampler, len(self.data.actions), self.data.mean_skeleton(), self.data.frame_rate, CPU
@@ -251,6 +266,14 @@ class Bench:
         for _ in range(_TIMED_STEPS):
             trainer.step()
         return max(_TIMED_STEPS, round(seconds * _TIMED_STEPS / (time.process_time() - begun)))
+
+
+def _some(clips: Sequence[Clip], count: int) -> list[Clip]:
+    """So many clips of each action, drawn by chance; all where there are no more."""
+    of_action: dict[str, list[int]] = defaultdict(list)
+    for number in np.random.default_rng(0).permutation(len(clips)).tolist():
+        of_action[str(clips[number].action)].append(number)
+    return [clips[number] for number in sorted(n for numbers in of_action.values() for n in numbers[:count])]
 
 
 def table(rows: Mapping[str, Sequence[Row]]) -> str:
