@@ -22,7 +22,7 @@ from motiongan.motion.actions import mirrored_action
 from motiongan.motion.clip import Clip
 from motiongan.motion.features import axis_angle_of, decode, encode, heading_of, mirror, rotation_about_z
 from motiongan.motion.resample import at_speed
-from motiongan.motion.variants import LEAST_SHARE, MOST_SHARE, Blend, Source, Variant, make_variants
+from motiongan.motion.variants import CALMER, LEAST_SHARE, MOST_SHARE, Blend, Source, Variant, make_variants
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class _Troupe:
             if is_last:
                 self.given_up += len(pending)
             else:
-                drawn = [self._draw(parts[number]) for number in pending]
+                drawn = [self._draw(parts[number], CALMER**attempt) for number in pending]
             played = [self._source(parts[number].clip, parts[number].speed) for number in pending]
             lenders = sorted({number for one in drawn for number in (one.other, *(clip for clip, _ in one.borrowed))})
             place = {number: len(played) + index for index, number in enumerate(lenders)}
@@ -108,15 +108,18 @@ class _Troupe:
                     made[pending[variant.number]] = self._clip(parts[pending[variant.number]], variant)
         return [made[number] for number in range(len(parts))]
 
-    def _draw(self, part: _Part) -> Blend:
-        """From which clips the part takes what, by their numbers here; an action's only clip has but itself."""
+    def _draw(self, part: _Part, calmness: float) -> Blend:
+        """From which clips the part takes what, by their numbers here; an action's only clip has but itself.
+
+        calmness   factor of the share of another clip's posture
+        """
         same = self.of_action[str(self.clips[part.clip].action)]
         if self.recombine:
             lenders = part.random.choice(same, _BORROWING).tolist()
             starts = [self._start(part, lender) for lender in lenders]
             return Blend(part.clip, part.clip, 0.0, tuple(zip(lenders, starts)))
         other = part.random.choice([number for number in same if number != part.clip] or same)
-        return Blend(part.clip, int(other), part.random.uniform(LEAST_SHARE, MOST_SHARE))
+        return Blend(part.clip, int(other), calmness * part.random.uniform(LEAST_SHARE, MOST_SHARE))
 
     def _start(self, part: _Part, lender: int) -> int:
         """A frame of the lender; one from which on it lasts as long as the part, if it is long enough."""

@@ -23,6 +23,7 @@ from motiongan.body.anatomy import (
     joint_range_violation,
     off_balance,
 )
+from motiongan.body.flesh import self_penetration
 from motiongan.body.skeleton import JOINT
 
 GRAVITY = 9.81  # m/s^2
@@ -65,6 +66,7 @@ class KinematicWeights:
     floating: float = 2.0  # per metre above the ground without support and without falling
     flight: float = 0.01  # per m/s^2 away from free fall while nothing touches the ground (0.1 per g)
     off_balance: float = 2.0  # per metre that a standing body leans out over its feet
+    self_penetration: float = 10.0  # per metre that parts of the body lie within each other (0.1 per cm)
     smoothness: float = 0.1  # per multiple of the real joints' jerk limit
     contact_consistency: float = 0.1  # per flag in error, 10 cm or 1 m/s of a flagged foot
 
@@ -110,6 +112,8 @@ def kinematic_losses(
             losses["flight"] = flight_loss(mass_centre, clearance, mask, frame_rate, grounded)
         if "off_balance" in on:
             losses["off_balance"] = off_balance_loss(mass_centre, soles, mask, frame_rate, grounded)
+    if "self_penetration" in on:
+        losses["self_penetration"] = self_penetration_loss(joints, mask)
     if "smoothness" in on:
         losses["smoothness"] = smoothness_loss(joints, mask, frame_rate, jerk_limit)
     if "contact_consistency" in on:
@@ -220,6 +224,16 @@ def off_balance_loss(
     """
     distance, _ = off_balance(centre_of_mass, soles, frame_rate)
     return _masked_mean(_gated(distance, grounded), mask)
+
+
+def self_penetration_loss(
+    joints: Float[Tensor, "batch frames 24 3"], mask: Bool[Tensor, "batch frames"]
+) -> Float[Tensor, ""]:
+    """Metres that parts of the body lie within each other, summed over the pairs of parts, mean over every second frame.
+
+    See `motiongan.body.flesh`; every second frame as in `joint_range_loss`.
+    """
+    return _masked_mean(self_penetration(joints[:, ::2]).sum(-1), mask[:, ::2])
 
 
 def smoothness_loss(

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from motiongan.body.anatomy import centre_of_mass, joint_range_violation, off_balance
+from motiongan.body.flesh import self_penetration
 from motiongan.body.kinematics import Skeleton, forward_kinematics
 from motiongan.body.skeleton import NUM_MOVING_JOINTS
 from motiongan.motion.features import ROTATIONS, decode, encode
@@ -22,11 +23,13 @@ from motiongan.motion.posture import LEFT_ARM, LOWER_BODY, RIGHT_ARM, TRUNK, UPP
 
 _BATCH_FRAMES = 1 << 14  # decoded at once at most: some 0.3 GB
 LEAST_SHARE, MOST_SHARE = 0.5, 1.25  # of the other's posture and reach
-_ROUNDS = 2  # of drawing blends
+_ROUNDS = 3  # of drawing blends
+CALMER = 0.5  # times the share of the last draw: what was not sound is drawn nearer to its source
 # A variant is sound if each fault is at most this many times its source's, and this much: radians out of the joints'
-# ranges, summed over the joints; metres off balance; m/s of low sole points; m/s^3 of all sole points: means over time.
-_MOST_TIMES = (1.0, 1.0, 1.0, 1.5)
-_MOST_MORE = (0.05, 0.02, 0.3, 30.0)
+# ranges, summed over the joints; metres off balance; m/s of low sole points; m/s^3 of all sole points; metres that the
+# body lies within itself: means over time.
+_MOST_TIMES = (1.0, 1.0, 1.0, 1.5, 1.0)
+_MOST_MORE = (0.05, 0.02, 0.3, 30.0, 0.001)
 _MOST_RISE = 0.02  # m: so much higher than its source's lowest sole point its own is on average
 _LOW = 0.03  # m: a sole point that may stand
 
@@ -66,7 +69,8 @@ class Variant:
     """What came of a blend.
 
     number     of the blend
-    is_sound   its joints stay in range, its body above its feet and these on the ground about as well as its source's
+    is_sound   its joints stay in range, its body above its feet and out of itself, the feet on the ground about as well
+               as its source.s do
     """
 
     number: int
@@ -80,13 +84,13 @@ def mixed_variants(
 ) -> list[tuple[int, Float[Tensor, "_ 140"]]]:
     """Up to `count` variants of every source that has company: the source's number and the variant's features.
 
-    Partner and share are drawn for each, and drawn once more where the first were not sound. Of an action that was
-    captured once there is none.
+    Partner and share are drawn for each, and drawn again where they were not sound, with smaller shares. Of an action
+    that was captured once there is none.
     """
     made: list[tuple[int, Tensor]] = []
     wanted = list(range(len(sources))) * count
-    for _ in range(_ROUNDS):
-        blends = list(_blends(sources, sorted(wanted), generator))
+    for draw in range(_ROUNDS):
+        blends = list(_blends(sources, sorted(wanted), CALMER**draw, generator))
         wanted = []
         for one in make_variants(sources, blends, frame_rate):
             clip = blends[one.number].clip
@@ -143,8 +147,13 @@ def _borrow(
         rotations[:, joints] = other[rows][:, ROTATIONS].unflatten(-1, (NUM_MOVING_JOINTS, 6))[:, joints]
 
 
-def _blends(sources: Sequence[Source], wanted: Iterable[int], generator: torch.Generator) -> Iterator[Blend]:
-    """A blend of each wanted source, and of another clip of its action; none where there is no other."""
+def _blends(
+    sources: Sequence[Source], wanted: Iterable[int], calmness: float, generator: torch.Generator
+) -> Iterator[Blend]:
+    """A blend of each wanted source, and of another clip of its action; none where there is no other.
+
+    calmness   factor of the shares
+    """
     of_action: dict[str, list[int]] = defaultdict(list)
     for number, source in enumerate(sources):
         of_action[source.action].append(number)
@@ -157,7 +166,7 @@ def _blends(sources: Sequence[Source], wanted: Iterable[int], generator: torch.G
         while sources[other].clip == own.clip:
             other = of_action[own.action][int(torch.randint(len(of_action[own.action]), (), generator=generator))]
         share = LEAST_SHARE + (MOST_SHARE - LEAST_SHARE) * float(torch.rand((), generator=generator))
-        yield Blend(number, other, share)
+        yield Blend(number, other, calmness * share)
 
 
 def _batches(blends: Sequence[Blend], sources: Sequence[Source]) -> Iterator[list[int]]:
@@ -181,7 +190,7 @@ def _faults(
     joints: Float[Tensor, "batch frames 24 3"],
     soles: Float[Tensor, "batch frames 4 3"],
     frame_rate: float,
-) -> Float[Tensor, "batch 4"]:
+) -> Float[Tensor, "batch 5"]:
     """What is wrong with each motion, in the order of `_MOST_MORE`."""
     out_of_range = joint_range_violation(rotations).sum(-1).mean(1)
     distance, stands = off_balance(centre_of_mass(joints), soles, frame_rate)
@@ -190,4 +199,5 @@ def _faults(
     speed = soles[..., :2].diff(dim=1).norm(dim=-1) * frame_rate
     skating = (speed * low).sum((1, 2)) / low.sum((1, 2)).clamp(min=1)
     jerk = soles.diff(n=3, dim=1).norm(dim=-1).sum((1, 2)) * frame_rate**3 / (soles.shape[1] * soles.shape[2])
-    return torch.stack([out_of_range, leaning, skating, jerk], -1)
+    within_itself = self_penetration(joints).amax(-1).mean(1)
+    return torch.stack([out_of_range, leaning, skating, jerk, within_itself], -1)

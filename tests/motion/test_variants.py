@@ -1,6 +1,7 @@
 """Variants of clips: other legs and arms of the same action, on feet that stand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import roma
@@ -13,7 +14,7 @@ from motiongan.athletes.synthesis import synthesize
 from motiongan.body.kinematics import forward_kinematics
 from motiongan.body.skeleton import JOINT, NUM_MOVING_JOINTS
 from motiongan.motion import variants
-from motiongan.motion.features import ROTATIONS, UPRIGHT, decode, encode, rotation_from_6d
+from motiongan.motion.features import ROTATIONS, UPRIGHT, decode, encode, rotation_6d, rotation_from_6d
 from motiongan.motion.posture import LEFT_ARM, RIGHT_ARM, TRUNK
 from motiongan.motion.variants import Blend, Source, make_variants, mixed_variants
 
@@ -61,9 +62,12 @@ def test_the_legs_move_towards_those_of_the_other_clip_of_the_action(body):
     ]
     walk, sprint = (float(knee_angles(source.features).mean()) for source in pair)
     assert sprint - walk > 0.3
-    for number, features in made(pair, count=6):
-        share = (float(knee_angles(features).mean()) - walk) / (sprint - walk)  # 0 as the walk, 1 as the sprint
-        assert (0.3 < share < 1.4) if number == 0 else (-0.4 < share < 0.7)
+    blends = [Blend(clip, 1 - clip, share) for clip in (0, 1) for share in (0.5, 0.8, 1.1)]
+    for variant in make_variants(pair, blends, RATE):
+        own, share = blends[variant.number].clip, blends[variant.number].share
+        bent = float(variant.poses[:, [JOINT["left_knee"], JOINT["right_knee"]]].norm(dim=-1).mean())
+        way = (bent - walk) / (sprint - walk)  # 0 as the walk, 1 as the sprint
+        assert (way if own == 0 else 1 - way) == pytest.approx(share, abs=0.3)
 
 
 def test_feet_of_variants_stand_on_the_ground_and_stay(sources):
@@ -106,12 +110,12 @@ def test_a_variant_does_not_depend_on_what_else_is_made(sources):
 
 
 def test_what_leaves_the_joints_ranges_is_dropped(sources, monkeypatch):
-    monkeypatch.setattr(variants, "_MOST_MORE", (-10.0, 9.0, 9.0, 999.0))
+    monkeypatch.setattr(variants, "_MOST_MORE", (-10.0, 9.0, 9.0, 999.0, 9.0))
     assert made(sources) == []
 
 
 def test_what_loses_its_balance_is_dropped(sources, monkeypatch):
-    monkeypatch.setattr(variants, "_MOST_MORE", (9.0, -1.0, 9.0, 999.0))
+    monkeypatch.setattr(variants, "_MOST_MORE", (9.0, -1.0, 9.0, 999.0, 9.0))
     assert made(sources) == []
 
 
@@ -145,6 +149,17 @@ def test_whoever_leans_out_hovers_or_slides_is_not_sound(bows, monkeypatch):
     assert all(one.is_sound for one in make_variants(bows, [Blend(0, 0, 0.0), Blend(1, 1, 0.0)], RATE))
     monkeypatch.setattr(variants, "LOWER_BODY", [joint for joint in variants.LOWER_BODY if joint != JOINT["pelvis"]])
     assert not any(one.is_sound for one in make_variants(bows, [Blend(0, 1, 1.0), Blend(1, 0, 1.0)], RATE))
+
+
+def test_whose_arm_hangs_in_the_trunk_is_not_sound(bows):
+    features = bows[0].features.clone()
+    inwards = roma.rotvec_to_rotmat(torch.tensor([0.0, 0.0, -math.radians(110)]))  # 20 degrees beyond hanging
+    features[:, ROTATIONS].unflatten(-1, (NUM_MOVING_JOINTS, 6))[:, JOINT["left_shoulder"]] = rotation_6d(inwards)
+    pair = [bows[0], replace(bows[0], features=features, clip=1)]
+    unchanged, lent = make_variants(pair, [Blend(1, 1, 0.0), Blend(0, 0, 0.0, ((0, 0), (1, 0), (0, 0)))], RATE)
+    assert unchanged.is_sound  # no worse than its source
+    assert not lent.is_sound
+    assert_close(lent.poses, unchanged.poses)
 
 
 def test_borrowed_trunk_and_arms_move_as_in_their_lenders_and_turn_back_at_the_end(sources):
