@@ -73,6 +73,7 @@ COLUMNS = {
     "penetration_mm": "penetration, mm",
     "flight_error": "flight error, m/s²",
     "off_balance_mm": "off balance, mm",
+    "self_penetration_mm": "parts within each other, mm",
     "jerk_ratio": "jerk / train",
 }
 _SEED = 1  # of the evaluated clips

@@ -2,7 +2,8 @@
 
 A motion of joints alone says nothing of it, but a hand inside a thigh shows in every picture, and hides what an
 annotation calls seen. Capsules about bones stand for flesh in the way of SMPLify (Bogo et al. 2016, arXiv 1607.08128,
-section 3.3), here few and thin: each lies within the skin of the body that comes along, in the rest pose.
+section 3.3), here few and rather thin ones: each has its line within the skin of the body that comes along, and a
+radius at which most of its surface still is (at rest; of the head, whose neck is thin, less).
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ from motiongan.evaluation.metrics import (
     penetration_tally,
     tally,
 )
-from motiongan.evaluation.plausibility import off_balance_mm
+from motiongan.evaluation.plausibility import off_balance_mm, self_penetration_mm
 from motiongan.evaluation.recognizer import Recognizer, cached_recognizer
 from motiongan.evaluation.windows import FEWEST_FRAMES, PosedWindows, pose_windows, segments
 from motiongan.losses.kinematic import jerk
@@ -89,6 +89,7 @@ def physical_scores(posed: PosedWindows) -> dict[str, Float[Tensor, "windows"]]:
         "penetration": _each(penetration_tally(posed.soles, mask)),
         "floating": _each(in_flight["floating_share"]),
         "off_balance": _each(off_balance_mm(posed.mass_centre, posed.soles, mask, rate)) / 1000,
+        "self_penetration": _each(self_penetration_mm(posed.joints, mask)) / 1000,
         "joint_range_violation": degrees * (math.pi / 180),
         "jerk": _each(tally(shaking, steps)),
         "flight_error": _each(in_flight["flight_error"]),

@@ -277,6 +277,14 @@ FIGURES: Mapping[str, Figure] = {
         "Mean distance by which the centre of mass of a body that stands on its feet lies beside them.",
         True,
     ),
+    "self_penetration_mm": Figure(
+        _BODY,
+        "parts within each other, mm",
+        "{:.1f}",
+        LOWER,
+        "Mean depth of the arm, leg, trunk or head that lies deepest within another, beyond what flesh gives way.",
+        True,
+    ),
     "range_share": Figure(
         _BODY,
         "frames out of joint range",

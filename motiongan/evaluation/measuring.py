@@ -216,6 +216,7 @@ def physics(windows: PosedWindows) -> dict[str, Sample]:
         **metrics.flight(windows.mass_centre, windows.clearance, mask, rate),
         "fall": plausibility.fall(windows.mass_centre, windows.clearance, mask, rate),
         "off_balance_mm": plausibility.off_balance_mm(windows.mass_centre, windows.soles, mask, rate),
+        "self_penetration_mm": plausibility.self_penetration_mm(windows.joints, mask),
         **metrics.joint_range(windows.violation, mask),
         "bone_drift_mm": plausibility.bone_drift(windows.joints, windows.bone_lengths, mask),
         "asymmetry": plausibility.asymmetry(windows.limb_angles, mask),

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from motiongan.body.anatomy import off_balance
+from motiongan.body.flesh import self_penetration
 from motiongan.body.skeleton import JOINT, PARENTS
 from motiongan.evaluation.metrics import (
     GRAVITY,
@@ -92,6 +93,11 @@ def off_balance_mm(
     """Millimetres by which the centre of mass of a standing body lies beside its feet; see `anatomy.off_balance`."""
     distance, stands = off_balance(mass_centre, soles, frame_rate)
     return tally(1000 * distance, stands & mask)
+
+
+def self_penetration_mm(joints: Float[Tensor, "windows frames 24 3"], mask: Bool[Tensor, "windows frames"]) -> Tally:
+    """Millimetres that the two parts that do so most lie within each other; see `motiongan.body.flesh`."""
+    return tally(1000 * self_penetration(joints).amax(-1), mask)
 
 
 def bone_drift(

@@ -229,7 +229,7 @@ def off_balance_loss(
 def self_penetration_loss(
     joints: Float[Tensor, "batch frames 24 3"], mask: Bool[Tensor, "batch frames"]
 ) -> Float[Tensor, ""]:
-    """Metres that parts of the body lie within each other, summed over the pairs of parts, mean over every second frame.
+    """Metres that parts of the body lie within each other, summed over the pairs, mean over every second frame.
 
     See `motiongan.body.flesh`; every second frame as in `joint_range_loss`.
     """

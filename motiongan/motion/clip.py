@@ -18,6 +18,7 @@ SCORE_UNITS: Mapping[str, str] = {
     "penetration": "m",
     "floating": "1",
     "off_balance": "m",
+    "self_penetration": "m",
     "joint_range_violation": "rad",
     "jerk": "m/s^3",
     "flight_error": "m/s^2",

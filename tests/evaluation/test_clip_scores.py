@@ -91,6 +91,16 @@ def test_a_body_that_lies_in_the_air_on_its_heels_is_metres_off_balance(body):
     assert 0.3 < _scores(body, clip)["off_balance"] < 0.9
 
 
+def test_an_arm_that_hangs_in_the_trunk_scores_its_depth_over_the_frames(body):
+    clip = _standing(body)
+    assert _scores(body, clip)["self_penetration"] == 0
+    clip.poses[:, JOINT["left_shoulder"], 2] = -np.radians(110)  # the elbow in the trunk
+    deep = _scores(body, clip)["self_penetration"]
+    assert 0.02 < deep < 0.1
+    clip.poses[10:, JOINT["left_shoulder"], 2] = -np.radians(75)
+    assert _scores(body, clip)["self_penetration"] == pytest.approx(deep * 10 / clip.num_frames, rel=1e-4)
+
+
 def test_jerk_is_the_third_derivative_of_the_path(body):
     clip = _standing(body, num_frames=40)
     seconds = np.arange(40) / RATE

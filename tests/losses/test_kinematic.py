@@ -272,7 +272,13 @@ def test_padding_changes_nothing():
 def test_a_term_is_computed_only_if_its_weight_is_not_zero():
     rotations, joints, soles = person()
     weights = KinematicWeights(
-        joint_range=0.0, penetration=3.0, floating=0.0, flight=0.0, off_balance=0.0, smoothness=0.0
+        joint_range=0.0,
+        penetration=3.0,
+        floating=0.0,
+        flight=0.0,
+        off_balance=0.0,
+        self_penetration=0.0,
+        smoothness=0.0,
     )
     losses = kinematic_losses(
         rotations,
