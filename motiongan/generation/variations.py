@@ -43,8 +43,8 @@ def vary(
 
     clips       labelled, of one frame rate, each of two frames or more; skeletons   theirs
     recombine   legs as captured; trunk and each arm move as in any clip of the action, from any time on: out of step
-                with the legs, at times through the trunk. Without it, the whole body takes on another clip's posture
-                and reach (`motiongan.motion.variants`)
+                with the legs. Without it, the whole body takes on another clip's posture and reach
+                (`motiongan.motion.variants`)
     """
     troupe = _Troupe(clips, skeletons, recombine)
     batch: list[_Part] = []
