@@ -12,7 +12,8 @@ in its space: its time counts for none of them.
 A figure is the mean over the seeds. In brackets: the 95 % interval (of clips drawn anew), from the lowest end of any
 seed's to the highest; of a figure without one, the lowest and highest seed.
 Every configuration and seed has a folder in --out: what is done is not done again, what was interrupted goes on.
-With --clips-per-action all learn from so many training clips of each action; they are measured by all of them.
+With --clips-per-action all learn motion from so many training clips of each action (body shapes from all); they are
+measured by all of them.
 """
 
 import argparse

@@ -28,8 +28,8 @@ class MotionDataset(Dataset[dict[str, Any]]):
                  file, clip, start   which file, which clip of it, and the first frame within the clip
     action     only these: a name, "a,b,c" or a sequence; None = all clips, labelled or not
     min_quality  {score: threshold}: only clips whose `clips/quality/<score>` is as good as the threshold or better:
-               {"recognized": 0.5, "foot_skate": 0.3} is at least 0.5 and at most 0.3 m/s. More is better, but for
-               foot_skate, penetration, floating, joint_range_violation, jerk, flight_error and attempts
+               {"recognized": 0.5, "foot_skate": 0.3} is at least 0.5 and at most 0.3 m/s. Of the scores of
+               `motiongan generate` less is better, but for recognized, training_distance and accepted; of others more
     subjects, without_subjects   only these people; all but these
     pad        also give clips that are shorter than a window, with their last frame repeated
     body       body file for the joint sets; None = the default body

@@ -9,13 +9,10 @@ from numpy import ndarray
 
 from motiongan.errors import MotionganError, did_you_mean
 from motiongan.motion.actions import select_actions
+from motiongan.motion.clip import LESS_IS_BETTER
 from motiongan.motion.store import OpenMotionFile
 
 _CLIPS_AT_ONCE = 65536  # whose subjects are compared
-# Of the scores of `motiongan generate`, those of which less is better.
-_LESS_IS_BETTER = (
-    "foot_skate", "penetration", "floating", "joint_range_violation", "jerk", "flight_error", "attempts",
-)  # fmt: skip
 
 
 class WindowIndex:
@@ -162,7 +159,7 @@ def _of_subjects(
 def _good_enough(file: OpenMotionFile, score: str, threshold: float) -> ndarray:
     """Which clips reach a score's threshold; one that does not have the score (NaN) is not judged by it.
 
-    At least the threshold, or at most for `_LESS_IS_BETTER`; the attribute `better` (higher, lower) goes first.
+    At least the threshold, or at most for `LESS_IS_BETTER`; the attribute `better` (higher, lower) goes first.
     """
     group = file.dataset("clips").get("quality")
     known = sorted(group) if group is not None else []
@@ -174,7 +171,7 @@ def _good_enough(file: OpenMotionFile, score: str, threshold: float) -> ndarray:
     scores = group[score]
     if scores.shape != (file.num_clips,):
         raise MotionganError(f"{file.path}: clips/quality/{score} has shape {scores.shape}, expected one for each clip")
-    better = scores.attrs.get("better", "lower" if score in _LESS_IS_BETTER else "higher")
+    better = scores.attrs.get("better", "lower" if score in LESS_IS_BETTER else "higher")
     better = better.decode() if isinstance(better, bytes) else str(better)
     if better not in ("higher", "lower"):
         raise MotionganError(f"{file.path}: clips/quality/{score} says better = {better}, expected higher or lower")

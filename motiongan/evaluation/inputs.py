@@ -10,7 +10,7 @@ from typing import Any
 from motiongan.errors import MotionganError, did_you_mean
 from motiongan.models.checkpoint import file_hash, read_metadata
 from motiongan.motion.clip import Clip
-from motiongan.motion.store import MotionFile
+from motiongan.motion.store import MotionFile, people_of
 
 _log = logging.getLogger(__name__)
 
@@ -154,10 +154,7 @@ def _held_out_subjects(
         return made, str(checkpoint.name)
     told: dict[str, list[str]] = {}
     for name, attributes in provenances.items():
-        try:
-            told[name] = [str(subject) for subject in json.loads(attributes["held_out"])]
-        except (KeyError, TypeError, ValueError):
-            told[name] = []
+        told[name] = sorted(people_of(attributes.get("held_out")) or ())
         if not told[name]:
             raise MotionganError(
                 f"{name}: does not say which subjects of {data} its model was trained without;"

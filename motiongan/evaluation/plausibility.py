@@ -24,6 +24,7 @@ from motiongan.evaluation.metrics import (
 TOE_HEIGHT = 0.05  # m, of Guided Motion Diffusion
 SKATE_FRAMES = 5  # steps whose mean speed must be as high, of the same
 FLOAT_TOLERANCE = 0.005  # m, as in PhysDiff (Yuan et al. 2023, arXiv 2212.02500)
+_WINDOWS_AT_ONCE = 256  # whose parts are compared pair by pair: 0.1 GB
 _TOES = [JOINT["left_foot"], JOINT["right_foot"]]
 
 
@@ -97,7 +98,8 @@ def off_balance_mm(
 
 def self_penetration_mm(joints: Float[Tensor, "windows frames 24 3"], mask: Bool[Tensor, "windows frames"]) -> Tally:
     """Millimetres that the two parts that do so most lie within each other; see `motiongan.body.flesh`."""
-    return tally(1000 * self_penetration(joints).amax(-1), mask)
+    deepest = torch.cat([self_penetration(some).amax(-1) for some in joints.split(_WINDOWS_AT_ONCE)])
+    return tally(1000 * deepest, mask)
 
 
 def bone_drift(

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 FASTEST = 1.1  # a variation plays at a speed between 1 / FASTEST and FASTEST
 _BATCH_FRAMES = 1 << 13  # of the clips that are varied at once
 _ATTEMPTS = 6  # draws of a variation that is not sound; the last one takes nothing from other clips
+_CALMEST = 2  # times that shares shrink from draw to draw: farther, a variation would hardly be one
 _BORROWING = 3  # trunk, left arm, right arm
 
 
@@ -94,7 +95,7 @@ class _Troupe:
             if is_last:
                 self.given_up += len(pending)
             else:
-                drawn = [self._draw(parts[number], CALMER**attempt) for number in pending]
+                drawn = [self._draw(parts[number], CALMER ** min(attempt, _CALMEST)) for number in pending]
             played = [self._source(parts[number].clip, parts[number].speed) for number in pending]
             lenders = sorted({number for one in drawn for number in (one.other, *(clip for clip, _ in one.borrowed))})
             place = {number: len(played) + index for index, number in enumerate(lenders)}

@@ -26,6 +26,7 @@ SCORE_UNITS: Mapping[str, str] = {
     "attempts": "1",
     "accepted": "1",
 }
+LESS_IS_BETTER = frozenset(SCORE_UNITS) - {"recognized", "training_distance", "accepted"}
 
 
 def _zero_betas() -> ndarray:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -43,8 +43,8 @@ _CLIP_CHUNK = 4096
 _FLUSH_FRAMES = 65536
 # Of the table of clips: what every file has beside `start`.
 _COLUMNS = ("betas", "length", "action", "gender", "subject", "source")
-# Lists of people in JSON, and how those of several files are put together.
-_PEOPLE: dict[str, Callable[..., set[str]]] = {"held_out": set.intersection, "subjects": set.union}
+_PEOPLE = ("subjects", "held_out")  # whom the model behind generated clips saw, and whom not: lists in JSON
+_GATE = ("quality_gate", "acceptance_rate")
 
 
 class MotionWriter:
@@ -469,25 +469,50 @@ def write_clips(
 def merged_provenance(files: Sequence[Mapping[str, Any]], kind: str) -> dict[str, Any]:
     """What files that become one of this kind say beyond what its writer states; differing texts one after another.
 
-    Of the people behind generated clips the whole says what holds for all of them: `held_out`, those that no model
-    saw, and `subjects`, all that some model saw; neither where a file does not tell. A file that is not of generated
-    clips says nothing of their making.
+    Of a quality gate only what all say alike; of the people behind generated clips what holds for all of them: see
+    `_merged_people`. A file that is not of generated clips says nothing of their making.
 
     files   attributes of each
     """
-    unsaid = (*_WRITTEN, *(() if kind == "generated" else (*GENERATED_PROVENANCE, *_PEOPLE)))
     told: dict[str, list[Any]] = defaultdict(list)
     for attributes in files:
+        if kind == "generated":
+            attributes = {**dict.fromkeys(GENERATED_PROVENANCE, "unknown"), **attributes}
         for name, value in attributes.items():
-            if name not in unsaid:
+            if name not in (*_WRITTEN, *_PEOPLE) and (kind == "generated" or name not in GENERATED_PROVENANCE):
                 told[name].append(value)
-    merged: dict[str, Any] = {}
+    merged: dict[str, Any] = _merged_people(files) if kind == "generated" else {}
     for name, values in told.items():
-        if name not in _PEOPLE:
-            merged[name] = values[0] if len(set(values)) == 1 else "; ".join(map(str, dict.fromkeys(values)))
-        elif len(values) == len(files):
-            merged[name] = json.dumps(sorted(_PEOPLE[name](*(set(json.loads(value)) for value in values))))
+        distinct = list({repr(value): value for value in values}.values())
+        if name not in _GATE:
+            merged[name] = distinct[0] if len(distinct) == 1 else "; ".join(map(str, distinct))
+        elif len(distinct) == 1 and len(values) == len(files):
+            merged[name] = distinct[0]
     return merged
+
+
+def people_of(value: Any) -> set[str] | None:
+    """The names in an attribute `subjects` or `held_out`: a list, or one in JSON; None for anything else."""
+    try:
+        names = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    return set(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+
+
+def _merged_people(files: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """`subjects`, all whom some model saw, where every file tells; and `held_out`, those known to be seen by none.
+
+    Whom a file's model did not see is told by either attribute. Where a file tells neither, nobody is known to be
+    unseen; where none does, nothing is said.
+    """
+    seen, kept = ([people_of(attributes.get(name)) for attributes in files] for name in _PEOPLE)
+    all_seen, known = set().union(*filter(None, seen)), [people for people in kept if people is not None]
+    merged = {"subjects": all_seen} if None not in seen else {}
+    if known or (not merged and any(people is not None for people in seen)):
+        tells = all(saw is not None or unseen is not None for saw, unseen in zip(seen, kept, strict=True))
+        merged["held_out"] = set.intersection(*known) - all_seen if tells and known else set()
+    return {name: json.dumps(sorted(people)) for name, people in merged.items()}
 
 
 def check_output(path: str | Path, *, force: bool) -> None:

@@ -70,7 +70,7 @@ class Variant:
 
     number     of the blend
     is_sound   its joints stay in range, its body above its feet and out of itself, the feet on the ground about as well
-               as its source.s do
+               as its source's do
     """
 
     number: int

@@ -13,7 +13,7 @@ import numpy as np
 from motiongan.errors import MotionganError
 from motiongan.motion.actions import select_actions
 from motiongan.motion.clip import Clip
-from motiongan.motion.store import MotionFile, write_clips
+from motiongan.motion.store import MotionFile, people_of, write_clips
 from motiongan.motion.windows import DataConfig, split_subjects
 
 SHORTEST = 16  # frames; shorter clips are left out, as `motiongan train` leaves them out
@@ -179,12 +179,11 @@ def check_origin(name: str, recorded: Mapping[str, Any], split: Split, *, allow_
     trained_on = str(recorded.get("training_data") or "")
     verdict = SAME if trained_on == split.content_hash else OTHER if trained_on else UNKNOWN
     test = set(split.held_out)
-    kept_out = recorded.get("held_out")  # a file has it as JSON text, a checkpoint as a list
-    kept_out = json.loads(kept_out) if isinstance(kept_out, str) else kept_out
-    if seen := recorded.get("subjects"):
-        test &= set(json.loads(seen) if isinstance(seen, str) else seen)
+    seen, kept_out = (people_of(recorded.get(name)) for name in ("subjects", "held_out"))
+    if seen is not None:
+        test &= seen
     else:
-        test -= test if kept_out is None else set(kept_out)
+        test -= test if kept_out is None else kept_out
     origin = Origin(name, verdict, trained_on, () if verdict == SAME else tuple(sorted(test)))
     if verdict != SAME and not allow_leak:
         hashes = f" ({trained_on[:8]} is not {split.content_hash[:8]})" if trained_on else ""

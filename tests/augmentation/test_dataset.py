@@ -16,6 +16,7 @@ from motiongan.augmentation.frames import FrameReader
 from motiongan.body.joint_sets import JOINT_SETS
 from motiongan.body.smpl import load_body
 from motiongan.errors import MotionganError
+from motiongan.motion.clip import SCORE_UNITS
 from motiongan.motion.store import read_clips, write_clips
 
 PLACES = ("file", "clip", "start")
@@ -231,6 +232,14 @@ def test_min_quality_keeps_clips_whose_scores_reach_the_threshold(motion_file):
     assert chosen(foot_skate=0.2) == [1, 2, 3]
     assert chosen(recognized=0.1, foot_skate=0.15) == [1, 3]
     assert chosen(mine=2.0) == [0, 1]
+
+
+@pytest.mark.parametrize("score", SCORE_UNITS)
+def test_of_faults_less_is_better(motion_file, score):
+    quality(motion_file, score, [0.0, 1.0, 2.0, 3.0])
+    better = [1, 2, 3] if score in ("recognized", "training_distance", "accepted") else [0, 1]
+    data = MotionDataset(motion_file, 30, 60, fields=PLACES, min_quality={score: 1.0})
+    assert [sample["clip"] for sample in data] == better
 
 
 def test_the_scores_of_the_writer_are_the_ones_that_are_read(tmp_path, make_clip):

@@ -88,6 +88,31 @@ def test_a_forearm_across_the_trunk_is_as_deep_as_its_axis_comes_near(body):
     assert found["left_forearm", "left_trunk"] == pytest.approx(room - nearest, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("turns", "pair"),
+    [
+        ({"left_hip": (0.0, 0.0, -12.0), "right_hip": (0.0, 0.0, 12.0)}, ("left_shin", "right_shin")),
+        ({"left_hip": (0.0, 0.0, -8.0), "right_hip": (0.0, 0.0, 8.0)}, ("left_foot", "right_foot")),
+        ({"left_hip": (0.0, 0.0, -12.0), "right_hip": (0.0, 0.0, 12.0)}, ("left_shin", "right_thigh")),
+        ({"left_shoulder": (0.0, -120.0, 0.0), "right_shoulder": (0.0, 120.0, 0.0)}, ("left_forearm", "right_forearm")),
+        ({"left_shoulder": (0.0, 0.0, 60.0), "left_elbow": (0.0, 0.0, 125.0)}, ("left_hand", "head")),
+        ({"left_shoulder": (0.0, 0.0, -95.0), "left_elbow": (0.0, 0.0, -12.0)}, ("left_hand", "left_thigh")),
+    ],
+)
+def test_whatever_meets_is_found_on_either_side(body, turns, pair):
+    assert pair in depths(posed(body, **turns))
+    mirror = {"left": "right", "right": "left"}
+    turned = {f"{mirror[n.split('_')[0]]}_{n.split('_')[1]}": (x, -y, -z) for n, (x, y, z) in turns.items()}
+    other = tuple("_".join([mirror.get(name.split("_")[0], name.split("_")[0]), *name.split("_")[1:]]) for name in pair)
+    assert other in depths(posed(body, **turned)) or other[::-1] in depths(posed(body, **turned))
+
+
+def test_neighbours_are_no_pair():
+    ends = {name: {capsule.start, capsule.end} for name, capsule in CAPSULES.items()}
+    assert not [pair for pair in PAIRS if ends[pair[0]] & ends[pair[1]]]
+    assert len({frozenset(pair) for pair in PAIRS}) == len(PAIRS)
+
+
 def test_the_mirrored_body_lies_as_deep_in_itself(body):
     generator = torch.Generator().manual_seed(0)
     joints = torch.randn(50, 24, 3, generator=generator) * 0.2

@@ -6,9 +6,19 @@ import torch
 from scipy.ndimage import uniform_filter1d
 from scipy.stats import wasserstein_distance
 
+from motiongan.body.flesh import self_penetration
 from motiongan.body.skeleton import JOINT, PARENTS
+from motiongan.evaluation import plausibility
 from motiongan.evaluation.metrics import GRAVITY
-from motiongan.evaluation.plausibility import asymmetry, bone_drift, fall, floating, off_balance_mm, skating_ratio
+from motiongan.evaluation.plausibility import (
+    asymmetry,
+    bone_drift,
+    fall,
+    floating,
+    off_balance_mm,
+    self_penetration_mm,
+    skating_ratio,
+)
 
 RATE = 30.0
 LEFT, RIGHT = JOINT["left_foot"], JOINT["right_foot"]
@@ -80,6 +90,15 @@ def test_off_balance_is_the_mean_over_the_frames_in_which_the_body_stands():
     mask[0, :2] = False
     # Frames 4 and 6 follow a jump of 17 cm: they do not stand. 2 and 3 lean, 5 does not.
     assert off_balance_mm(centre, soles, mask, RATE).mean == pytest.approx(200 / 3, rel=1e-3)
+
+
+def test_parts_within_each_other_are_measured_by_the_deepest_pair_of_each_frame(monkeypatch):
+    monkeypatch.setattr(plausibility, "_WINDOWS_AT_ONCE", 2)
+    joints = torch.randn(5, 8, 24, 3, generator=torch.Generator().manual_seed(0)) * 0.2
+    mask = torch.ones(5, 8, dtype=torch.bool)
+    mask[0, 3:] = False
+    deepest = torch.stack([self_penetration(frame).max() for frame in joints[mask]])
+    assert self_penetration_mm(joints, mask).mean == pytest.approx(1000 * float(deepest.mean()), rel=1e-5)
 
 
 def test_bones_drift_by_what_they_are_longer_or_shorter():

@@ -5,6 +5,7 @@ import roma
 import torch
 from torch.testing import assert_close
 
+from motiongan.body.flesh import CAPSULES, GIVE, PAIRS, self_penetration
 from motiongan.body.skeleton import JOINT
 from motiongan.losses.kinematic import (
     GRAVITY,
@@ -19,6 +20,7 @@ from motiongan.losses.kinematic import (
     kinematic_losses,
     off_balance_loss,
     penetration_loss,
+    self_penetration_loss,
     smoothness_loss,
 )
 
@@ -177,6 +179,28 @@ def test_leaning_out_costs_its_metres_in_the_share_of_the_frames_and_not_on_a_wa
     assert_close(loss, torch.tensor(0.3 * 3 / 10), atol=1e-4, rtol=0)
     half = off_balance_loss(mass_centre, soles, all_valid(2, 10), FRAME_RATE, torch.tensor([1.0, 0.0]))
     assert_close(half, loss / 2)
+
+
+def test_parts_within_each_other_cost_their_metres_summed_over_the_pairs_in_the_share_of_the_frames():
+    apart = 100 * torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
+    joints = apart.repeat(1, 10, 1, 1)
+    for name, place in (
+        ("left_elbow", [0.0, -0.3, 1.0]),
+        ("left_wrist", [0.0, -0.02, 1.0]),  # 2 cm from the axis of the right thigh
+        ("left_hand", [0.0, -0.3, 1.1]),
+        ("right_hip", [-0.2, 0.0, 1.0]),
+        ("right_knee", [0.2, 0.0, 1.0]),
+    ):
+        joints[0, :4, JOINT[name]] = torch.tensor(place)
+    room = CAPSULES["left_forearm"].radius + CAPSULES["right_thigh"].radius - GIVE
+    mask = all_valid(1, 10)
+    mask[:, 8:] = False  # four of ten frames; two of the four valid ones of every second
+    found = self_penetration(joints[0, 0])
+    pairs = {PAIRS[number] for number in found.nonzero()[:, 0].tolist()}
+    assert {("left_forearm", "right_thigh"), ("left_hand", "right_thigh")} <= pairs
+    loss = self_penetration_loss(joints, mask)
+    assert_close(loss, found.sum() * 2 / 4)
+    assert_close(found[PAIRS.index(("left_forearm", "right_thigh"))], torch.tensor(room - 0.02), atol=1e-5, rtol=0)
 
 
 def test_floating_pulls_the_body_down_and_a_jump_does_not():
