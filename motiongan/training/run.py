@@ -169,11 +169,27 @@ def _picture(on_snapshot: OnSnapshot, newest: Path, step: int) -> "np.ndarray | 
 
 
 def read_run_config(folder: Path) -> TrainConfig:
-    """The recipe that a run was started with. Raises MotionganError where the folder holds no run."""
+    """The recipe that a run was started with; a warning tells what it did not know of yet.
+
+    Raises MotionganError where the folder holds no run.
+    """
     path = folder / "config.yaml"
     if not path.is_file():
         raise MotionganError(f"{folder}: no run to resume here (no config.yaml)")
-    return config_from_dict(TrainConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config = config_from_dict(TrainConfig, values)
+    if lacking := ", ".join(_lacking(values, config_to_dict(config))):
+        log.warning("%s: begun by an earlier version, before there was %s", path, lacking)
+    return config
+
+
+def _lacking(values: Mapping[str, Any], config: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """The options of the whole `config` that `values` does not name, as `--set` has them."""
+    for name, value in config.items():
+        if name not in values:
+            yield f"{place}{name}={value}"
+        elif isinstance(value, Mapping):
+            yield from _lacking(values[name], value, f"{place}{name}.")
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -123,6 +123,18 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(run, whole):
     assert [line["step"] for line in logged(parts)] == list(range(1, 13))
 
 
+def test_a_resumed_run_says_which_options_it_did_not_know_of(tmp_path, tiny_config, caplog):
+    values = config_to_dict(tiny_config())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
+    assert read_run_config(tmp_path) == tiny_config()
+    assert not caplog.messages
+    del values["losses"]["kinematic"]["off_balance"], values["data"]["posture"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
+    read_run_config(tmp_path)
+    [said] = caplog.messages
+    assert "before there was data.posture=1.0, losses.kinematic.off_balance=2.0" in said
+
+
 def test_a_resumed_recurrent_one_stage_run_equals_an_unbroken_one_bit_for_bit(run):
     recipe = ("autoencoder.steps=0", "generator.kind=gru", "discriminator.kind=gru")
     unbroken = run("unbroken", *recipe)
