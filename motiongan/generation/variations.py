@@ -39,6 +39,7 @@ def vary(
     """`n` variations of every clip, clip after clip, on its own body and labelled as it is.
 
     Half of them are mirrored, unless the action's name has a side ("kick_left") and no clip is of the other one.
+    What is not sound is drawn again, with a smaller share of the other clip's posture.
     Variation k of clip i depends on (seed, i, k), the clips and `recombine`. A warning tells how many were given up:
     they vary in speed and side alone, since nothing that was drawn for them came out sound.
 

@@ -507,11 +507,13 @@ def _merged_people(files: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     unseen; where none does, nothing is said.
     """
     seen, kept = ([people_of(attributes.get(name)) for attributes in files] for name in _PEOPLE)
+    told = [saw is not None or unseen is not None for saw, unseen in zip(seen, kept, strict=True)]
+    if not any(told):
+        return {}
     all_seen, known = set().union(*filter(None, seen)), [people for people in kept if people is not None]
     merged = {"subjects": all_seen} if None not in seen else {}
-    if known or (not merged and any(people is not None for people in seen)):
-        tells = all(saw is not None or unseen is not None for saw, unseen in zip(seen, kept, strict=True))
-        merged["held_out"] = set.intersection(*known) - all_seen if tells and known else set()
+    if known or not merged:
+        merged["held_out"] = set.intersection(*known) - all_seen if all(told) else set()
     return {name: json.dumps(sorted(people)) for name, people in merged.items()}
 
 
