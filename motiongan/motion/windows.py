@@ -13,11 +13,12 @@ from motiongan.body.kinematics import Skeleton
 from motiongan.errors import MotionganError
 from motiongan.motion.actions import mirrored_action
 from motiongan.motion.clip import Clip
-from motiongan.motion.features import NUM_FEATURES, encode, mirror
+from motiongan.motion.features import NUM_FEATURES, ROTATIONS, encode, mirror
 from motiongan.motion.posture import Postures
 from motiongan.motion.resample import at_speed
 from motiongan.motion.variants import Source, mixed_variants
 
+_STILL = 1e-6  # added to squared turns, so that all windows of a clip in which nothing moves are alike
 _MOST_FRAMES = 1 << 20  # of all clips at all speeds with their variants: 1.2 GB with the mirrored ones
 
 
@@ -36,6 +37,9 @@ class DataConfig:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # also train on slower and faster copies; 1 = as captured
     variants: int = 4  # of every clip, with another's posture, legs too (variants.py); fewer where frames are many
     posture: float = 1.0  # a window takes on up to this share of the arms' and trunk's posture of another clip; 0 = off
+    vigour: float = (
+        1.0  # a window is drawn by how much moves in it, beside its clip's liveliest, to this power; 0 = all
+    )
     balance: float = 0.5  # an action is drawn by its share of frames to this power: 1 = as in the data, 0 = all equal
 
 
@@ -111,7 +115,13 @@ class WindowSampler:
         self.frames = torch.cat(tables).to(device)  # (all frames, 140)
         self.starts = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)[:-1]])
         self.lengths, self.actions = lengths, torch.tensor(action_ids)
-        self.weights = _clip_weights(lengths, self.actions, len(actions), config.balance)
+        liveliness = [_liveliness(table, config.window) ** config.vigour for table in tables]
+        lively = lengths * torch.stack([each.mean() for each in liveliness])
+        self.weights = _clip_weights(lively, lengths, self.actions, len(actions), config.balance)
+        # Of all windows one after another, the share of the draws up to each; and where each clip's begin.
+        shares = [weight * each / each.sum() for weight, each in zip(self.weights, liveliness)]
+        self._drawn = torch.cat(shares).cumsum(0)
+        self._windows = torch.tensor([0, *(len(each) for each in shares)]).cumsum(0)
         self.device = device
         self.posture = config.posture
         if config.posture:
@@ -121,10 +131,10 @@ class WindowSampler:
 
     def draw(self, batch_size: int, *, generator: torch.Generator) -> Batch:
         """A batch of random windows: an action by its weight, a clip of it by its length, a start in the clip."""
-        clips = torch.multinomial(self.weights, batch_size, replacement=True, generator=generator)
-        lengths = self.lengths[clips]
-        room = (lengths - self.window).clamp(min=0)
-        starts = (torch.rand(batch_size, generator=generator, dtype=torch.float64) * (room + 1)).long()
+        places = torch.rand(batch_size, generator=generator, dtype=torch.float64) * self._drawn[-1]
+        windows = torch.searchsorted(self._drawn, places, right=True).clamp(max=len(self._drawn) - 1)
+        clips = torch.searchsorted(self._windows, windows, right=True) - 1
+        starts, lengths = windows - self._windows[clips], self.lengths[clips]
         offsets, lengths = torch.arange(self.window), lengths.clamp(max=self.window)
         mask = (offsets < lengths[:, None]).to(self.device)
         rows = self.starts[clips][:, None] + starts[:, None] + torch.minimum(offsets, lengths[:, None] - 1)
@@ -165,10 +175,27 @@ def _with_variants(
     return tables
 
 
-def _clip_weights(lengths: Tensor, actions: Tensor, num_actions: int, balance: float) -> Tensor:
-    frames = torch.zeros(num_actions, dtype=torch.float64).index_add(0, actions, lengths.double())
+def _liveliness(features: Float[Tensor, "frames 140"], window: int) -> Float[Tensor, "windows"]:
+    """How much moves in each window of a clip (the joints' mean squared turn from frame to frame), the most being 1.
+
+    Recordings are labelled as whole trials, and between two kicks people stand: who asks for kicks wants few of these.
+    """
+    turns = features[:, ROTATIONS].double().diff(dim=0).square().sum(-1)
+    sums = torch.cat([turns.new_zeros(1), turns.cumsum(0)])
+    steps = min(window, len(features)) - 1
+    moved = sums[steps:] - sums[: len(sums) - steps]
+    return (moved + _STILL) / (moved.max() + _STILL)
+
+
+def _clip_weights(
+    lively: Tensor, lengths: Tensor, actions: Tensor, num_actions: int, balance: float
+) -> Float[Tensor, "clips"]:
+    """How often each clip is drawn: actions by their share of the frames, an action's clips by their lively frames."""
+    frames, moving = (
+        torch.zeros(num_actions, dtype=torch.float64).index_add(0, actions, each.double()) for each in (lengths, lively)
+    )
     share = (frames / frames.sum()) ** balance
-    return share[actions] * lengths / frames[actions]
+    return share[actions] * lively / moving[actions]
 
 
 assert NUM_FEATURES == 140  # the shapes above say so

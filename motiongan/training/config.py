@@ -185,6 +185,7 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
         lambda value: value >= 0,
         (
             "data.variants",
+            "data.vigour",
             "data.balance",
             "autoencoder.steps",
             "autoencoder.kl",

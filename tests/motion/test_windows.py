@@ -10,7 +10,7 @@ from torch.testing import assert_close
 from motiongan.body.kinematics import Skeleton
 from motiongan.errors import MotionganError
 from motiongan.motion.clip import Clip
-from motiongan.motion.features import encode, mirror
+from motiongan.motion.features import ROTATIONS, encode, mirror
 from motiongan.motion.windows import DataConfig, WindowSampler, split_subjects
 
 PLAIN = {"mirror": False, "speeds": (1.0,), "variants": 0, "posture": 0.0, "window": 32, "min_frames": 16}
@@ -105,8 +105,45 @@ def test_balance_sets_how_much_of_a_rare_action_is_drawn(sampler, make_clip, bal
 
 
 def test_within_an_action_a_clip_is_drawn_by_its_length(sampler, make_clip):
-    source = sampler([make_clip(0, num_frames=120), make_clip(1, num_frames=40)], balance=0.0)
+    source = sampler([make_clip(0, num_frames=120), make_clip(1, num_frames=40)], balance=0.0, vigour=0.0)
     assert_close(source.weights / source.weights.sum(), torch.tensor([0.75, 0.25], dtype=torch.float64))
+
+
+@pytest.mark.parametrize("vigour", [0.0, 0.5, 1.0])
+def test_a_window_is_drawn_by_how_much_moves_in_it(sampler, make_clip, stick_body, vigour):
+    """A clip that stands for half of its time: windows are told by their last frame, those that stand have one."""
+    clip = make_clip(0, num_frames=128)
+    clip.poses[:64], clip.trans[:64] = clip.poses[64], clip.trans[64]
+    clip.trans[64:, 2] += 0.01 * torch.arange(64).numpy()  # no two frames are alike
+    features = features_of(clip, stick_body)
+    turns = features[1:, ROTATIONS] - features[:-1, ROTATIONS]
+    moved = torch.stack([turns[start : start + 31].square().sum() for start in range(97)]).double()
+    expected = (moved / moved.max()) ** vigour if vigour else torch.ones(97).double()
+    expected /= expected.sum()
+    batch = sampler([clip], vigour=vigour).draw(3000, generator=random())
+    last = torch.cdist(batch.features[:, -1].double(), features.double()).argmin(-1).clamp(min=63)
+    stands = (last == 63).double().mean()
+    assert float(stands) == pytest.approx(float(expected[:33].sum()), abs=0.03)
+    wanted = (expected[33:] * torch.arange(64, 128)).sum() / expected[33:].sum()
+    assert float(last[last > 63].double().mean()) == pytest.approx(float(wanted), abs=1.5)
+
+
+def test_a_clip_in_which_nothing_moves_is_drawn_evenly(sampler, make_clip, stick_body):
+    clip = make_clip(0, num_frames=96)
+    clip.poses[:] = clip.poses[:1]
+    clip.trans[:] = torch.linspace(0, 1, 96)[:, None].numpy()  # it glides, so that frames differ
+    batch = sampler([clip]).draw(2000, generator=random())
+    assert batch.features.isfinite().all()
+
+
+def test_pauses_do_not_make_a_clip_heavier(sampler, make_clip):
+    """Of two clips with as much movement, one with a long pause, both are drawn about as often."""
+    short, long = make_clip(0, num_frames=64), make_clip(0, num_frames=256)
+    long.poses[:64], long.trans[:64] = short.poses, short.trans
+    long.poses[64:], long.trans[64:] = short.poses[-1], short.trans[-1]
+    for vigour, least, most in ((1.0, 0.8, 2.0), (0.0, 3.99, 4.01)):
+        weights = sampler([short, long], vigour=vigour).weights
+        assert least < float(weights[1] / weights[0]) < most
 
 
 # -- the split ---------------------------------------------------------------------------------------------------------
