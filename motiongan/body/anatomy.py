@@ -233,6 +233,7 @@ def centre_of_mass(joints: Float[Tensor, "*batch 24 3"]) -> Float[Tensor, "*batc
 
 BALANCE_SPEED = 0.35  # m/s: below this a body on its feet stands; a faster one may fall from one step into the next
 SOLE_HEIGHT = 0.04  # metres: a sole point as low as this carries
+CARRYING_HEIGHT = 0.02  # metres: a foot that is to carry comes so low, well within `SOLE_HEIGHT`
 SOLE_MARGIN = 0.07  # metres that a shoe reaches beyond the line between its heel and its ball
 
 
@@ -248,19 +249,44 @@ def off_balance(
     speed over sqrt(g / leg length)); so compare with real motion, not with 0. Hands and raised ground that carry are
     not seen.
     """
+    distance, height = _to_supports(mass_centre, soles)
+    nearest = torch.where(height < SOLE_HEIGHT, distance, torch.inf).amin(-1)
+    counts = _stands(mass_centre, soles, frame_rate)
+    return torch.where(counts, (nearest - SOLE_MARGIN).clamp(min=0), torch.zeros_like(nearest)), counts
+
+
+def balance_gap(
+    mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"], frame_rate: float
+) -> Float[Tensor, "*batch frames"]:
+    """How far (metres) a body that stands, as `off_balance` has it, is from being in balance in the cheapest way.
+
+    Either the centre of mass comes over the feet, or a lifted foot comes down to carry, lower than `CARRYING_HEIGHT`:
+    the least sum of both ways over all lines between two sole points. What is to be mended in a lunge whose front foot
+    hovers is that foot.
+    """
+    distance, height = _to_supports(mass_centre, soles)
+    gap = ((distance - SOLE_MARGIN).clamp(min=0) + (height - CARRYING_HEIGHT).clamp(min=0)).amin(-1)
+    return torch.where(_stands(mass_centre, soles, frame_rate), gap, torch.zeros_like(gap))
+
+
+def _to_supports(
+    mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"]
+) -> tuple[Float[Tensor, "*batch frames pairs"], Float[Tensor, "*batch frames pairs"]]:
+    """The level distance to the line between every two sole points (or a point), and the height of the higher one."""
     first, second = torch.triu_indices(soles.shape[-2], soles.shape[-2])
-    low = soles[..., 2] < SOLE_HEIGHT
     start, end, centre = soles[..., first, :2], soles[..., second, :2], mass_centre[..., None, :2]
     line = end - start
     along = ((centre - start) * line).sum(-1) / line.square().sum(-1).clamp(min=1e-8)
     distance = (centre - start - along.clamp(0, 1)[..., None] * line).square().sum(-1).clamp(min=1e-8).sqrt()
-    carries = low[..., first] & low[..., second]
-    nearest = torch.where(carries, distance, torch.inf).amin(-1)
+    return distance, torch.maximum(soles[..., first, 2], soles[..., second, 2])
+
+
+def _stands(
+    mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"], frame_rate: float
+) -> Bool[Tensor, "*batch frames"]:
     steps = mass_centre[..., :2].diff(dim=-2).norm(dim=-1) * frame_rate
     begin = steps[..., :1] if steps.shape[-1] else torch.zeros_like(mass_centre[..., 0])
-    slow = torch.cat([begin, steps], -1) < BALANCE_SPEED
-    counts = low.any(-1) & slow
-    return torch.where(counts, (nearest - SOLE_MARGIN).clamp(min=0), torch.zeros_like(nearest)), counts
+    return (soles[..., 2] < SOLE_HEIGHT).any(-1) & (torch.cat([begin, steps], -1) < BALANCE_SPEED)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -18,10 +18,10 @@ from torch import Tensor
 from motiongan.body.anatomy import (
     CONTACT_HEIGHT,
     CONTACT_SPEED,
+    balance_gap,
     centre_of_mass,
     foot_contacts,
     joint_range_violation,
-    off_balance,
 )
 from motiongan.body.flesh import self_penetration
 from motiongan.body.skeleton import JOINT
@@ -65,7 +65,9 @@ class KinematicWeights:
     penetration: float = 20.0  # per metre of the sole points below the ground (0.2 per cm)
     floating: float = 2.0  # per metre above the ground without support and without falling
     flight: float = 0.01  # per m/s^2 away from free fall while nothing touches the ground (0.1 per g)
-    off_balance: float = 2.0  # per metre that a standing body leans out over its feet
+    off_balance: float = (
+        10.0  # per metre that a standing body leans out over its feet, or a foot hovers that should carry
+    )
     self_penetration: float = 10.0  # per metre that parts of the body lie within each other (0.1 per cm)
     smoothness: float = 0.1  # per multiple of the real joints' jerk limit
     contact_consistency: float = 0.1  # per flag in error, 10 cm or 1 m/s of a flagged foot
@@ -218,12 +220,12 @@ def off_balance_loss(
     frame_rate: float,
     grounded: Float[Tensor, "batch"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Metres by which the centre of mass of a standing body lies beside its feet, mean over all frames.
+    """Metres by which a standing body is out of balance, mean over all frames: `motiongan.body.anatomy.balance_gap`.
 
-    See `motiongan.body.anatomy.off_balance`; which frames count has no gradient.
+    Which frames count has no gradient. The distance of `off_balance` alone would pull the whole body over the one foot
+    that touches the ground while the other hovers a few centimetres above it.
     """
-    distance, _ = off_balance(centre_of_mass, soles, frame_rate)
-    return _masked_mean(_gated(distance, grounded), mask)
+    return _masked_mean(_gated(balance_gap(centre_of_mass, soles, frame_rate), grounded), mask)
 
 
 def self_penetration_loss(

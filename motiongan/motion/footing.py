@@ -1,8 +1,9 @@
 """Generated motion, settled: feet that stand stay put, and a body in the air falls.
 
-A generator's feet creep while they stand, and hover a finger's breadth above the ground. What is wrong is smaller than
-what a leg can take up: the feet get the place they should have, hips, knees and ankles follow by two-bone inverse
-kinematics. In the air the centre of mass is put on the parabola between take-off and landing.
+A generator's feet creep while they stand, and hover a finger's breadth above the ground, or a hand's breadth where a
+lunge should rest on them. What is wrong is smaller than what a leg can take up: the feet get the place they should
+have, hips, knees and ankles follow by two-bone inverse kinematics. In the air the centre of mass is put on the parabola
+between take-off and landing.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from motiongan.body.anatomy import centre_of_mass
+from motiongan.body.anatomy import centre_of_mass, off_balance
 from motiongan.body.kinematics import PosedSkeleton, Skeleton, forward_kinematics
 from motiongan.motion.features import Motion, axis_angle_of, rotation_about_z
 
@@ -28,6 +29,9 @@ _HOLD = 30.0  # pull of a standing point, against 1 for an even offset
 # degrees. Held as firmly as the place, the knees of recordings tremble twice as much (docs/log.md).
 _HOLD_HEIGHT, _NEAR = 1.0, 0.01
 _FAST, _CLEARANCE = 1.1, 0.035  # m/s, m: a foot whose heel and ball are both faster swings, at least so high
+_LEANS = 0.02  # m beside the feet that carry: more is a fall, unless a hovering foot carries too
+_HOVERS = 0.12  # m: a foot at most so high and as slow as one that stands hovers
+_APART = 0.15  # s: a foot that is needed before and after this carries all the time
 _RETURN = 0.05  # pull of the generator's own place; an offset fades within some 5 frames
 _REACH = 0.998  # of a straight leg
 _AIR = 0.03  # m: lowest sole point of a body in the air
@@ -53,12 +57,34 @@ def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
     trans = motion.trans
     posed = forward_kinematics(rotations, trans, skeleton)
     for leg, foot in zip(_LEGS, _FEET):
+        _move_foot(rotations, posed, leg, _put_down(posed, foot, frame_rate))
+    posed = forward_kinematics(rotations, trans, skeleton)
+    for leg, foot in zip(_LEGS, _FEET):
         _move_foot(rotations, posed, leg, _offset(posed.soles[:, :, list(foot)], frame_rate))
     posed = forward_kinematics(rotations, trans, skeleton)
     sunk = (-posed.soles[..., 2].amin(-1)).clamp(min=0)
     rise = _flight_rise(centre_of_mass(posed.joints)[..., 2], posed.soles[..., 2].amin(-1), frame_rate)
     trans = trans + (rise + sunk)[..., None] * trans.new_tensor([0.0, 0.0, 1.0])
     return Settled(axis_angle_of(rotations), trans)
+
+
+def _put_down(posed: PosedSkeleton, foot: tuple[int, int], frame_rate: float) -> Float[Tensor, "batch frames 3"]:
+    """How far a foot comes down that hovers while the standing body would fall without it, and would not on it."""
+    mass_centre, soles = centre_of_mass(posed.joints), posed.soles
+    lowest = soles[:, :, list(foot), 2].amin(-1)
+    down = soles.clone()
+    down[:, :, list(foot), 2] -= lowest[..., None]
+    lean, _ = off_balance(mass_centre, soles, frame_rate)
+    better, _ = off_balance(mass_centre, down, frame_rate)
+    speed = soles[:, :, list(foot), :2].diff(dim=1).norm(dim=-1).amin(-1) * frame_rate
+    hovers = (lowest < _HOVERS) & (_of_frames(speed) < _SLOW)
+    needed = (hovers & (lean > _LEANS) & (better < lean / 2)).to(lowest.dtype)
+    reach = round(_APART * frame_rate)
+    needed = torch.nn.functional.max_pool1d(needed, 2 * reach + 1, stride=1, padding=reach) * hovers
+    one = torch.ones_like(speed)
+    system = _diagonal(one) + _RETURN + _HOLD_HEIGHT * needed
+    offset = _tridiagonal(system, -one, (_HOLD_HEIGHT * needed * -lowest.clamp(min=0))[..., None])
+    return torch.nn.functional.pad(offset, (2, 0))
 
 
 def _offset(points: Float[Tensor, "batch frames 2 3"], frame_rate: float) -> Float[Tensor, "batch frames 3"]:

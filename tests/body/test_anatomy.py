@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from motiongan.body.anatomy import (
     JOINT_RANGES,
     SEGMENTS,
+    balance_gap,
     centre_of_mass,
     foot_contacts,
     joint_angles,
@@ -185,6 +186,29 @@ def test_leaning_out_pulls_back_over_the_feet_with_a_finite_gradient_everywhere(
     assert (centre.grad[:2, 1] > 0.9).all()
     assert (centre.grad[2:] == 0).all()
     assert soles.grad.isfinite().all()
+
+
+def test_the_balance_gap_is_a_hovering_foots_height_where_that_is_less_than_the_way_over_the_other():
+    centre, soles = standing()
+    assert balance_gap(centre, soles, 30.0).max() == 0
+    soles[:, [1, 3], 2] = 0.09  # the right foot hovers; the left one is 0.15 m beside the centre of mass
+    assert_close(balance_gap(centre, soles, 30.0), torch.full((6,), 0.09 - 0.02), atol=1e-4, rtol=0)
+    soles[:, [1, 3], 2] = 0.5  # a kick: cheaper over the left foot
+    assert_close(balance_gap(centre, soles, 30.0), off_balance(centre, soles, 30.0)[0])
+    assert_close(balance_gap(centre, soles, 30.0), torch.full((6,), 0.15 - 0.07), atol=1e-4, rtol=0)
+    ahead = centre + torch.tensor([0.0, 0.3, 0.0])
+    assert_close(balance_gap(ahead, standing()[1], 30.0), torch.full((6,), 0.2 - 0.07), atol=1e-4, rtol=0)
+
+
+def test_the_balance_gap_pulls_a_hovering_foot_down():
+    centre, soles = standing()
+    soles[:, [1, 3], 2] = torch.tensor([0.08, 0.09])
+    soles.requires_grad_()
+    balance_gap(centre, soles, 30.0).sum().backward()
+    assert (soles.grad[:, [1, 3], 2].sum(1) == 1).all()
+    assert (soles.grad[:, [0, 2]] == 0).all()
+    flying = soles.detach() + torch.tensor([0.0, 0.0, 0.1])
+    assert balance_gap(centre, flying, 30.0).max() == 0
 
 
 def test_a_foot_touches_while_it_is_low_and_rests():
