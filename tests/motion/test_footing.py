@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from motiongan.body.anatomy import centre_of_mass
+from motiongan.body.anatomy import centre_of_mass, off_balance
 from motiongan.body.kinematics import PosedSkeleton, Skeleton, forward_kinematics
 from motiongan.body.skeleton import JOINT
 from motiongan.motion.features import Motion, decode, encode
@@ -69,6 +69,44 @@ def test_feet_that_hover_are_put_near_the_ground(skeleton):
     settled = posed(settle(hovering, skeleton, RATE), skeleton)
     assert_close(settled.soles[..., 2], torch.full((1, 40, 4), 0.01), atol=1e-3, rtol=0)
     assert_close(settled.joints[:, :, 0], hovering.joints[:, :, 0], atol=1e-5, rtol=0)
+
+
+def astride(skeleton: Skeleton, *, apart: float, bend: float, frames: int = 40) -> Motion:
+    """A body that stands on its left leg, each leg `apart` radians aside, the right one lifted by bending it."""
+    poses = torch.zeros(frames, 24, 3)
+    poses[:, 0, 0] = math.pi / 2
+    for side, sign, bent in (("left", 1.0, 0.0), ("right", -1.0, bend)):
+        hip, knee = torch.tensor([0.0, 0.0, sign * apart]), torch.tensor([2 * bent, 0.0, 0.0])
+        hip = roma.rotvec_composition([hip, torch.tensor([-bent, 0.0, 0.0])])
+        poses[:, JOINT[f"{side}_hip"]], poses[:, JOINT[f"{side}_knee"]] = hip, knee
+        poses[:, JOINT[f"{side}_ankle"]] = -roma.rotvec_composition([hip, knee])  # the foot stays level
+    trans = torch.zeros(frames, 3)
+    soles = forward_kinematics(roma.rotvec_to_rotmat(poses), trans, skeleton).soles
+    trans[:, 2] -= soles[..., 2].min()
+    return decode(encode(poses, trans, skeleton, RATE)[None], skeleton, RATE, plant_feet=False)
+
+
+@pytest.mark.parametrize(("apart", "bend", "comes_down"), [(0.4, 0.4, True), (-0.05, 0.4, False), (0.4, 0.9, False)])
+def test_a_hovering_foot_comes_down_only_where_the_body_would_fall_without_it(skeleton, apart, bend, comes_down):
+    hovering = astride(skeleton, apart=apart, bend=bend)
+    before, right = hovering.soles, [1, 3]
+    assert before[..., right, 2].min() > 0.04
+    after = posed(settle(hovering, skeleton, RATE), skeleton)
+    if comes_down:
+        assert off_balance(centre_of_mass(after.joints), before, RATE)[0].min() > 0.02
+        assert after.soles[:, :, right, 2].amin(-1).max() < 0.02
+        assert off_balance(centre_of_mass(after.joints), after.soles, RATE)[0].max() == 0
+    else:
+        assert_close(after.soles[:, :, right, 2], before[:, :, right, 2], atol=0.01, rtol=0)
+
+
+def test_a_foot_that_is_needed_before_and_after_stays_down_meanwhile(skeleton):
+    hovering = astride(skeleton, apart=0.4, bend=0.4, frames=60)
+    path = torch.zeros(60, 2)
+    path[28:33] = torch.arange(5)[:, None] * torch.tensor([0.0, 0.02])  # 0.6 m/s: for a moment nobody stands
+    path[33:] = path[32]
+    after = posed(settle(moved(hovering, path=path), skeleton, RATE), skeleton)
+    assert after.soles[:, :, [1, 3], 2].amin(-1).max() < 0.02
 
 
 def test_a_straight_leg_does_not_tremble_with_the_last_centimetre(skeleton):
