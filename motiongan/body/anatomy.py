@@ -258,11 +258,11 @@ def off_balance(
 def balance_gap(
     mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"], frame_rate: float
 ) -> Float[Tensor, "*batch frames"]:
-    """How far (metres) a body that stands, as `off_balance` has it, is from being in balance in the cheapest way.
+    """How far (metres) a body that stands, as `off_balance` has it, is from resting in balance, in the cheapest way.
 
     Either the centre of mass comes over the feet, or a lifted foot comes down to carry, lower than `CARRYING_HEIGHT`:
     the least sum of both ways over all lines between two sole points. What is to be mended in a lunge whose front foot
-    hovers is that foot.
+    hovers is that foot. Feet between this height and `SOLE_HEIGHT` carry a body in balance, and yet have some way.
     """
     distance, height = _to_supports(mass_centre, soles)
     gap = ((distance - SOLE_MARGIN).clamp(min=0) + (height - CARRYING_HEIGHT).clamp(min=0)).amin(-1)

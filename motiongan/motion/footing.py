@@ -9,7 +9,7 @@ between take-off and landing.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from motiongan.body.anatomy import centre_of_mass, off_balance
@@ -29,9 +29,9 @@ _HOLD = 30.0  # pull of a standing point, against 1 for an even offset
 # degrees. Held as firmly as the place, the knees of recordings tremble twice as much (docs/log.md).
 _HOLD_HEIGHT, _NEAR = 1.0, 0.01
 _FAST, _CLEARANCE = 1.1, 0.035  # m/s, m: a foot whose heel and ball are both faster swings, at least so high
-_LEANS = 0.02  # m beside the feet that carry: more is a fall, unless a hovering foot carries too
-_HOVERS = 0.12  # m: a foot at most so high and as slow as one that stands hovers
-_APART = 0.15  # s: a foot that is needed before and after this carries all the time
+_LEANS = 0.05  # m beside the feet that carry: more is a fall, unless a hovering foot carries too
+_HOVERS = 0.12  # m: a foot that hovers is at most so high all the time; what a stair carries is higher
+_HOVERS_STILL, _HOVERS_LONG = 0.4, 0.2  # m/s, s: slower than this, and for so long; a slow step is faster
 _RETURN = 0.05  # pull of the generator's own place; an offset fades within some 5 frames
 _REACH = 0.998  # of a straight leg
 _AIR = 0.03  # m: lowest sole point of a body in the air
@@ -57,7 +57,7 @@ def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
     trans = motion.trans
     posed = forward_kinematics(rotations, trans, skeleton)
     for leg, foot in zip(_LEGS, _FEET):
-        _move_foot(rotations, posed, leg, _put_down(posed, foot, frame_rate))
+        _move_foot(rotations, posed, leg, _put_down(posed, leg, foot, frame_rate))
     posed = forward_kinematics(rotations, trans, skeleton)
     for leg, foot in zip(_LEGS, _FEET):
         _move_foot(rotations, posed, leg, _offset(posed.soles[:, :, list(foot)], frame_rate))
@@ -68,23 +68,44 @@ def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
     return Settled(axis_angle_of(rotations), trans)
 
 
-def _put_down(posed: PosedSkeleton, foot: tuple[int, int], frame_rate: float) -> Float[Tensor, "batch frames 3"]:
-    """How far a foot comes down that hovers while the standing body would fall without it, and would not on it."""
-    mass_centre, soles = centre_of_mass(posed.joints), posed.soles
+def _put_down(
+    posed: PosedSkeleton, leg: tuple[int, int, int], foot: tuple[int, int], frame_rate: float
+) -> Float[Tensor, "batch frames 3"]:
+    """How far a foot comes down that hovers while the standing body would fall without it, and would not on it.
+
+    Decided for each stretch of frames in which the foot is off the ground and hardly moves: it comes down throughout
+    where that is needed and can be reached in half of them. The ground is flat.
+    """
+    soles = posed.soles
     lowest = soles[:, :, list(foot), 2].amin(-1)
+    speed = soles[:, :, list(foot), :2].diff(dim=1).norm(dim=-1).amax(-1) * frame_rate
+    hovers = (lowest > _LOW) & (_of_frames(speed) < _HOVERS_STILL)
+    needed = hovers & _carries_better(posed, leg, foot, lowest, frame_rate)
+    # Each stretch has a number, within its clip; what lies between two has the number of the one before.
+    number = torch.nn.functional.pad(hovers[:, 1:] & ~hovers[:, :-1], (1, 0)).cumsum(1)
+    share, long = (torch.zeros_like(lowest).scatter_add(1, number, each.to(lowest.dtype)) for each in (needed, hovers))
+    highest = torch.zeros_like(lowest).scatter_reduce(1, number, lowest * hovers, "amax")
+    comes_down = (share >= long / 2) & (long >= _HOVERS_LONG * frame_rate) & (highest < _HOVERS)
+    down = (hovers & comes_down.gather(1, number)).to(lowest.dtype)
+    one = torch.ones_like(speed)
+    system = _diagonal(one) + _RETURN + _HOLD_HEIGHT * down
+    offset = _tridiagonal(system, -one, (-_HOLD_HEIGHT * down * lowest)[..., None])
+    return torch.nn.functional.pad(offset, (2, 0))
+
+
+def _carries_better(
+    posed: PosedSkeleton, leg: tuple[int, int, int], foot: tuple[int, int], lowest: Tensor, frame_rate: float
+) -> Bool[Tensor, "batch frames"]:
+    """Whether the body leans out over its feet, and less than half as far if this one stood below where it is."""
+    mass_centre, soles, joints = centre_of_mass(posed.joints), posed.soles, posed.joints
     down = soles.clone()
     down[:, :, list(foot), 2] -= lowest[..., None]
     lean, _ = off_balance(mass_centre, soles, frame_rate)
-    better, _ = off_balance(mass_centre, down, frame_rate)
-    speed = soles[:, :, list(foot), :2].diff(dim=1).norm(dim=-1).amin(-1) * frame_rate
-    hovers = (lowest < _HOVERS) & (_of_frames(speed) < _SLOW)
-    needed = (hovers & (lean > _LEANS) & (better < lean / 2)).to(lowest.dtype)
-    reach = round(_APART * frame_rate)
-    needed = torch.nn.functional.max_pool1d(needed, 2 * reach + 1, stride=1, padding=reach) * hovers
-    one = torch.ones_like(speed)
-    system = _diagonal(one) + _RETURN + _HOLD_HEIGHT * needed
-    offset = _tridiagonal(system, -one, (_HOLD_HEIGHT * needed * -lowest.clamp(min=0))[..., None])
-    return torch.nn.functional.pad(offset, (2, 0))
+    then, _ = off_balance(mass_centre, down, frame_rate)
+    hip, knee, ankle = (joints[:, :, number] for number in leg)
+    target = ankle - hip - lowest[..., None] * lowest.new_tensor([0.0, 0.0, 1.0])
+    length = (knee - hip).norm(dim=-1) + (ankle - knee).norm(dim=-1)
+    return (lean > _LEANS) & (then < lean / 2) & (target.norm(dim=-1) < _REACH * length)
 
 
 def _offset(points: Float[Tensor, "batch frames 2 3"], frame_rate: float) -> Float[Tensor, "batch frames 3"]:

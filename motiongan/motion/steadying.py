@@ -14,8 +14,8 @@ from motiongan.motion.features import HEADING_RATE, HEIGHT, ROTATIONS, VELOCITY,
 
 _WIDTH = 0.05  # s, standard deviation of the Gaussian that smooths
 _SPEED_WIDTH = 0.1  # s, of the one that takes the mean of the speed
-_QUIET = 0.5  # rad/s: a joint as fast as this is half smoothed
-_QUIET_ROOT = 0.25  # leg lengths a second: the root alike
+_QUIET = 1.0  # rad/s: a joint as fast as this is half smoothed
+_QUIET_ROOT = 0.5  # leg lengths a second: the root alike
 
 
 def steady(features: Float[Tensor, "batch frames 140"], frame_rate: float) -> Float[Tensor, "batch frames 140"]:

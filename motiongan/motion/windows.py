@@ -19,6 +19,7 @@ from motiongan.motion.resample import at_speed
 from motiongan.motion.variants import Source, mixed_variants
 
 _STILL = 1e-6  # added to squared turns, so that all windows of a clip in which nothing moves are alike
+_STANDS = 0.25  # of what moves in the liveliest window of an action's median clip: who never moves more only stands
 _MOST_FRAMES = 1 << 20  # of all clips at all speeds with their variants: 1.2 GB with the mirrored ones
 
 
@@ -37,9 +38,7 @@ class DataConfig:
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)  # also train on slower and faster copies; 1 = as captured
     variants: int = 4  # of every clip, with another's posture, legs too (variants.py); fewer where frames are many
     posture: float = 1.0  # a window takes on up to this share of the arms' and trunk's posture of another clip; 0 = off
-    vigour: float = (
-        1.0  # a window is drawn by how much moves in it, beside its clip's liveliest, to this power; 0 = all
-    )
+    vigour: float = 0.5  # a window is drawn by how much moves in it, beside its clip's liveliest, to this power
     balance: float = 0.5  # an action is drawn by its share of frames to this power: 1 = as in the data, 0 = all equal
 
 
@@ -115,7 +114,7 @@ class WindowSampler:
         self.frames = torch.cat(tables).to(device)  # (all frames, 140)
         self.starts = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)[:-1]])
         self.lengths, self.actions = lengths, torch.tensor(action_ids)
-        liveliness = [_liveliness(table, config.window) ** config.vigour for table in tables]
+        liveliness = [each**config.vigour for each in _liveliness(tables, self.actions, config.window)]
         lively = lengths * torch.stack([each.mean() for each in liveliness])
         self.weights = _clip_weights(lively, lengths, self.actions, len(actions), config.balance)
         # Of all windows one after another, the share of the draws up to each; and where each clip's begin.
@@ -130,7 +129,7 @@ class WindowSampler:
             self._partner_weights = of_action * self.weights  # (actions, clips)
 
     def draw(self, batch_size: int, *, generator: torch.Generator) -> Batch:
-        """A batch of random windows: an action by its weight, a clip of it by its length, a start in the clip."""
+        """A batch of random windows: an action by its weight, a window of it by how much moves in it."""
         places = torch.rand(batch_size, generator=generator, dtype=torch.float64) * self._drawn[-1]
         windows = torch.searchsorted(self._drawn, places, right=True).clamp(max=len(self._drawn) - 1)
         clips = torch.searchsorted(self._windows, windows, right=True) - 1
@@ -175,16 +174,27 @@ def _with_variants(
     return tables
 
 
-def _liveliness(features: Float[Tensor, "frames 140"], window: int) -> Float[Tensor, "windows"]:
-    """How much moves in each window of a clip (the joints' mean squared turn from frame to frame), the most being 1.
+def _liveliness(
+    tables: Sequence[Float[Tensor, "_ 140"]], actions: Int64[Tensor, "clips"], window: int
+) -> list[Float[Tensor, "_"]]:
+    """How much moves in each window of each clip (the joints' squared turns from frame to frame), the most being 1.
 
     Recordings are labelled as whole trials, and between two kicks people stand: who asks for kicks wants few of these.
+    A quiet style is as good as a lively one, but a clip in which people only stand is none: its most is less than 1.
     """
+    movements = [_movement(table, window) for table in tables]
+    most = torch.stack([each.max() for each in movements])
+    for action in actions.unique():
+        of_action = actions == action
+        most[of_action] = most[of_action].clamp(min=_STANDS * float(most[of_action].median()))
+    return [(each + _STILL) / (highest + _STILL) for each, highest in zip(movements, most)]
+
+
+def _movement(features: Float[Tensor, "frames 140"], window: int) -> Float[Tensor, "windows"]:
     turns = features[:, ROTATIONS].double().diff(dim=0).square().sum(-1)
     sums = torch.cat([turns.new_zeros(1), turns.cumsum(0)])
     steps = min(window, len(features)) - 1
-    moved = sums[steps:] - sums[: len(sums) - steps]
-    return (moved + _STILL) / (moved.max() + _STILL)
+    return sums[steps:] - sums[: len(sums) - steps]
 
 
 def _clip_weights(

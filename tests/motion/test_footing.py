@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from motiongan.body.anatomy import centre_of_mass, off_balance
 from motiongan.body.kinematics import PosedSkeleton, Skeleton, forward_kinematics
 from motiongan.body.skeleton import JOINT
+from motiongan.motion import footing
 from motiongan.motion.features import Motion, decode, encode
 from motiongan.motion.footing import GRAVITY, Settled, _tridiagonal, settle
 
@@ -48,6 +49,12 @@ def moved(motion: Motion, path: Tensor | None = None, height: Tensor | None = No
     return motion
 
 
+def joined(motions: list[Motion]) -> Motion:
+    """As one batch, on the body of the first."""
+    names = ("local_rotations", "local_joints", "local_soles", "contacts", "heading", "path")
+    return replace(motions[0], **{name: torch.cat([getattr(motion, name) for motion in motions]) for name in names})
+
+
 def posed(settled: Settled, skeleton: Skeleton) -> PosedSkeleton:
     return forward_kinematics(roma.rotvec_to_rotmat(settled.poses), settled.trans, skeleton.unsqueeze(0).unsqueeze(0))
 
@@ -71,42 +78,95 @@ def test_feet_that_hover_are_put_near_the_ground(skeleton):
     assert_close(settled.joints[:, :, 0], hovering.joints[:, :, 0], atol=1e-5, rtol=0)
 
 
-def astride(skeleton: Skeleton, *, apart: float, bend: float, frames: int = 40) -> Motion:
-    """A body that stands on its left leg, each leg `apart` radians aside, the right one lifted by bending it."""
+RIGHT = [1, 3]  # heel and ball of the right foot among the soles
+
+
+def astride(skeleton: Skeleton, left: Tensor | float, right: Tensor | float, height: Tensor | float) -> Motion:
+    """A body on its straight left leg, `left` radians aside; the right one, bent, is `right` radians aside, its foot
+    `height` metres above the ground. Numbers, or one for each of 40 frames."""
+    frames = 40
+    left, right, height = (torch.as_tensor(each).expand(frames) for each in (left, right, height))
+    joints = skeleton.rest_joints
+    length = float((joints[JOINT["right_hip"]] - joints[JOINT["right_ankle"]]).norm())
+    bend = torch.acos((left.cos() - height / length) / right.cos())
     poses = torch.zeros(frames, 24, 3)
     poses[:, 0, 0] = math.pi / 2
-    for side, sign, bent in (("left", 1.0, 0.0), ("right", -1.0, bend)):
-        hip, knee = torch.tensor([0.0, 0.0, sign * apart]), torch.tensor([2 * bent, 0.0, 0.0])
-        hip = roma.rotvec_composition([hip, torch.tensor([-bent, 0.0, 0.0])])
+    none = torch.zeros(frames)
+    for side, aside, bent in (("left", left, none), ("right", -right, bend)):
+        hip = roma.rotvec_composition([torch.stack([none, none, aside], -1), torch.stack([-bent, none, none], -1)])
+        knee = torch.stack([2 * bent, none, none], -1)
         poses[:, JOINT[f"{side}_hip"]], poses[:, JOINT[f"{side}_knee"]] = hip, knee
         poses[:, JOINT[f"{side}_ankle"]] = -roma.rotvec_composition([hip, knee])  # the foot stays level
     trans = torch.zeros(frames, 3)
     soles = forward_kinematics(roma.rotvec_to_rotmat(poses), trans, skeleton).soles
-    trans[:, 2] -= soles[..., 2].min()
+    trans[:, 2] -= soles[..., 2].amin(-1)
     return decode(encode(poses, trans, skeleton, RATE)[None], skeleton, RATE, plant_feet=False)
 
 
-@pytest.mark.parametrize(("apart", "bend", "comes_down"), [(0.4, 0.4, True), (-0.05, 0.4, False), (0.4, 0.9, False)])
-def test_a_hovering_foot_comes_down_only_where_the_body_would_fall_without_it(skeleton, apart, bend, comes_down):
-    hovering = astride(skeleton, apart=apart, bend=bend)
-    before, right = hovering.soles, [1, 3]
-    assert before[..., right, 2].min() > 0.04
+def lean(motion: Motion | PosedSkeleton) -> Tensor:
+    return off_balance(centre_of_mass(motion.joints), motion.soles, RATE)[0]
+
+
+def test_a_hovering_foot_comes_down_where_the_body_would_fall_without_it(skeleton):
+    hovering = astride(skeleton, 0.4, 0.4, 0.08)
+    assert lean(hovering).min() > 0.05
     after = posed(settle(hovering, skeleton, RATE), skeleton)
-    if comes_down:
-        assert off_balance(centre_of_mass(after.joints), before, RATE)[0].min() > 0.02
-        assert after.soles[:, :, right, 2].amin(-1).max() < 0.02
-        assert off_balance(centre_of_mass(after.joints), after.soles, RATE)[0].max() == 0
-    else:
-        assert_close(after.soles[:, :, right, 2], before[:, :, right, 2], atol=0.01, rtol=0)
+    assert after.soles[:, :, RIGHT, 2].amin(-1).max() < 0.02
+    assert lean(after).max() == 0
 
 
-def test_a_foot_that_is_needed_before_and_after_stays_down_meanwhile(skeleton):
-    hovering = astride(skeleton, apart=0.4, bend=0.4, frames=60)
-    path = torch.zeros(60, 2)
-    path[28:33] = torch.arange(5)[:, None] * torch.tensor([0.0, 0.02])  # 0.6 m/s: for a moment nobody stands
-    path[33:] = path[32]
-    after = posed(settle(moved(hovering, path=path), skeleton, RATE), skeleton)
-    assert after.soles[:, :, [1, 3], 2].amin(-1).max() < 0.02
+@pytest.mark.parametrize(
+    ("left", "right", "height"),
+    [
+        (-0.05, -0.05, 0.08),  # the body stands over the left foot
+        (0.4, 0.4, 0.3),  # a kick
+        (0.8, -0.88, 0.11),  # beside the left foot, it would take less than half of the lean
+        (0.15, 0.5, 0.1),  # it cannot reach the ground
+        (0.55, 0.02, 0.13),  # as high as a stair
+    ],
+)
+def test_a_lifted_foot_stays_where_it_would_not_help_or_is_high(skeleton, left, right, height):
+    lifted = astride(skeleton, left, right, height)
+    assert (lean(lifted).min() > 0.05) == (left > 0)
+    after = posed(settle(lifted, skeleton, RATE), skeleton)
+    assert_close(after.soles[:, :, RIGHT, 2], lifted.soles[:, :, RIGHT, 2], atol=0.01, rtol=0)
+
+
+def test_a_slow_step_is_left_as_it_is(skeleton, monkeypatch):
+    """The right foot goes 0.35 m aside within 0.8 s, while the body leans out over the left one."""
+    part = ((torch.arange(40) - 8) / 24).clamp(0, 1)
+    stepping = astride(skeleton, 0.4, 0.4 * part * part * (3 - 2 * part), 0.08 * (math.pi * part).sin())
+    assert lean(stepping)[:, 12:28].min() > 0.05
+    settled = settle(stepping, skeleton, RATE)
+    monkeypatch.setattr(footing, "_LEANS", math.inf)
+    assert_close(settled.poses, settle(stepping, skeleton, RATE).poses)
+
+
+@pytest.mark.parametrize(("balanced", "comes_down"), [(slice(14, 26), True), (slice(6, 34), False)])
+def test_a_hovering_foot_comes_down_for_as_long_as_it_hovers_or_not_at_all(skeleton, balanced, comes_down):
+    left = torch.full((40,), 0.15)
+    left[balanced] = -0.15  # the body stands over the left foot
+    hovering = astride(skeleton, left, 0.1, 0.08)
+    assert (lean(hovering)[0, [2, 20, 37]] > 0.05).tolist() == [True, False, True]
+    after = posed(settle(hovering, skeleton, RATE), skeleton).soles[:, :, RIGHT, 2].amin(-1)
+    assert after.max() < 0.02 if comes_down else after.min() > 0.06
+
+
+def test_each_time_that_a_foot_hovers_is_judged_by_itself(skeleton):
+    left, height = torch.full((40,), 0.15), torch.full((40,), 0.08)
+    left[20:] = -0.15
+    height[16:24] = 0.0
+    hovering = astride(skeleton, left, 0.1, height)
+    after = posed(settle(hovering, skeleton, RATE), skeleton).soles[0, :, RIGHT, 2].amin(-1)
+    assert after[:24].max() < 0.02
+    assert after[28:].min() > 0.06
+
+
+def test_a_foot_comes_down_in_its_own_clip_alone(skeleton):
+    clips = [astride(skeleton, *how) for how in ((0.4, 0.4, 0.08), (0.4, 0.4, 0.3), (-0.05, -0.05, 0.07))]
+    settled = settle(joined(clips), skeleton, RATE)
+    for number, clip in enumerate(clips):
+        assert_close(settled.poses[number], settle(clip, skeleton, RATE).poses[0], atol=1e-6, rtol=0)
 
 
 def test_a_straight_leg_does_not_tremble_with_the_last_centimetre(skeleton):
@@ -176,9 +236,7 @@ def test_each_clip_of_a_batch_is_settled_as_if_alone_on_its_own_body(stick_body)
     path = torch.linspace(0, 0.1, 40)[:, None] * torch.tensor([1.0, 0.0])
     alone = [settle(moved(standing(each), path=path), each, RATE) for each in single]
     motions = [moved(standing(each), path=path) for each in single]
-    names = ("local_rotations", "local_joints", "local_soles", "contacts", "heading", "path")
-    joined = {name: torch.cat([getattr(motion, name) for motion in motions]) for name in names}
-    together = settle(Motion(**joined, rest_pelvis=both.rest_joints[:, None, 0]), both, RATE)
+    together = settle(replace(joined(motions), rest_pelvis=both.rest_joints[:, None, 0]), both, RATE)
     for row in range(2):
         assert_close(together.poses[row], alone[row].poses[0], atol=1e-5, rtol=1e-5)
         assert_close(together.trans[row], alone[row].trans[0], atol=1e-5, rtol=1e-5)

@@ -41,7 +41,7 @@ def test_trembling_of_a_resting_joint_goes(rate):
 def test_a_swing_keeps_its_way_and_its_trembling():
     time = torch.arange(90) / RATE
     swing = 0.8 * torch.sin(2 * math.pi * 1.5 * time)  # up to 7.5 rad/s
-    assert_close(angle(steady(turning(swing), RATE)), swing, atol=0.01, rtol=0)
+    assert_close(angle(steady(turning(swing), RATE))[3:-3], swing[3:-3], atol=0.01, rtol=0)
 
 
 def test_a_slow_movement_keeps_its_way():

@@ -131,9 +131,24 @@ def test_a_window_is_drawn_by_how_much_moves_in_it(sampler, make_clip, stick_bod
 def test_a_clip_in_which_nothing_moves_is_drawn_evenly(sampler, make_clip, stick_body):
     clip = make_clip(0, num_frames=96)
     clip.poses[:] = clip.poses[:1]
-    clip.trans[:] = torch.linspace(0, 1, 96)[:, None].numpy()  # it glides, so that frames differ
-    batch = sampler([clip]).draw(2000, generator=random())
-    assert batch.features.isfinite().all()
+    clip.trans[:] = torch.linspace(0, 1, 96)[:, None].numpy()  # it glides, and rises, so that frames differ
+    source = sampler([clip])
+    assert source.weights.isfinite().all()
+    features = features_of(clip, stick_body)
+    firsts = torch.cdist(source.draw(2000, generator=random()).features[:, 0], features).argmin(-1).double()
+    assert float(firsts.mean()) == pytest.approx(32, abs=1.5)  # of the starts 0 to 64
+    assert float(firsts.std()) == pytest.approx(65 / 12**0.5, abs=1.5)
+
+
+def test_of_an_action_a_clip_that_only_trembles_is_drawn_less_than_one_that_moves(sampler, make_clip):
+    lively = [make_clip(seed, num_frames=96) for seed in range(3)]
+    trembling, quiet = make_clip(3, num_frames=96), make_clip(3, num_frames=96)
+    trembling.poses[:] = trembling.poses[:1] + 0.001 * trembling.poses  # a millionth of the movement
+    quiet.poses[:] = quiet.poses[:1] + 0.7 * (quiet.poses - quiet.poses[:1])  # half of it
+    weights = sampler([*lively, trembling], vigour=0.5).weights
+    assert weights[3] < 0.01 * weights[:3].min()
+    weights = sampler([*lively, quiet], vigour=0.5).weights
+    assert 0.7 * weights[:3].min() < weights[3] < 1.4 * weights[:3].max()
 
 
 def test_pauses_do_not_make_a_clip_heavier(sampler, make_clip):
