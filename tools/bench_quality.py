@@ -1,8 +1,8 @@
 """Train the field's baselines, our recipes and rivals without a network on the same data, and print one table.
 
-    python tools/bench_quality.py --data amass.h5 --out runs/quality --steps 8000 [--seeds 0,1,2] [--only conv,wgan-gp]
+    python tools/bench_quality.py --data amass.h5 --out runs/quality --steps 6000 [--seeds 0,1,2] [--only conv,wgan-gp]
     python tools/bench_quality.py --data amass.h5 --out runs/quality --minutes 10 --set autoencoder.steps=1500
-    python tools/bench_quality.py --data amass.h5 --out runs/few --steps 8000 --clips-per-action 10 --only conv
+    python tools/bench_quality.py --data amass.h5 --out runs/few --steps 6000 --clips-per-action 10 --only conv
 
 Baselines are the recipes of configs/baselines; ours are conv and gru, also with their parts exchanged; rivals are those
 of training/rivals.py. All meet the same clips, held-out people, steps (or CPU minutes of GAN steps, at the speed of the

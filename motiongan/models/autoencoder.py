@@ -34,7 +34,7 @@ class AutoencoderConfig:
     batch_size: int = 32
     width: int = 192  # channels
     blocks: int = 3  # residual blocks of the encoder, and of the decoder
-    latent: int = 24  # numbers per token
+    latent: int = 48  # numbers per token
     patch: int = 4  # frames per token
     kl: float = 1e-3  # weight of the Kullback-Leibler term that keeps the latents near N(0, 1)
 

@@ -41,7 +41,7 @@ class LossConfig:
 class TrainingConfig:
     """Steps, optimiser, and what is written when."""
 
-    steps: int = 8000  # GAN steps
+    steps: int = 6000  # GAN steps
     batch_size: int = 64
     learning_rate: float = 2e-4  # of both networks, Adam with betas (0, 0.99), cosine decay to a tenth
     autoencoder_rate: float = 1e-3  # of the autoencoder, Adam with betas (0.9, 0.99), cosine decay to zero
