@@ -105,9 +105,9 @@ class MotionWriter:
     def __enter__(self) -> "MotionWriter":
         import h5py
 
-        self._output = OutputFile(self._temporary, self.path)
         try:
-            with signals_wait():
+            with signals_wait():  # the temporary file too: a signal just after it was made would leave it there
+                self._output = OutputFile(self._temporary, self.path)
                 self._file = h5py.File(self._output, "w", libver=("earliest", "v110"))
                 self._create()
         except BaseException:
