@@ -13,13 +13,12 @@ from jaxtyping import Float
 from numpy import ndarray
 from torch import Tensor
 
-from motiongan.athletes.banded import DIFFERENCES, BandedLeastSquares
 from motiongan.athletes.spec import SIDES
 from motiongan.athletes.stepping import Contacts, Foot
-from motiongan.body.anatomy import centre_of_mass
+from motiongan.body.anatomy import GRAVITY, centre_of_mass
 from motiongan.body.kinematics import Skeleton, forward_kinematics
+from motiongan.motion.banded import DIFFERENCES, BandedLeastSquares
 
-GRAVITY = 9.81  # m/s^2
 _ROUNDS = 7
 _SETTLED = 4  # rounds after which the legs reach the ground nearly everywhere
 

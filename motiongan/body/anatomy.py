@@ -231,62 +231,96 @@ def centre_of_mass(joints: Float[Tensor, "*batch 24 3"]) -> Float[Tensor, "*batc
 # Balance
 # ---------------------------------------------------------------------------------------------------------------------
 
-BALANCE_SPEED = 0.35  # m/s: below this a body on its feet stands; a faster one may fall from one step into the next
+GRAVITY = 9.81  # m/s^2
 SOLE_HEIGHT = 0.04  # metres: a sole point as low as this carries
 CARRYING_HEIGHT = 0.02  # metres: a foot that is to carry comes so low, well within `SOLE_HEIGHT`
 SOLE_MARGIN = 0.07  # metres that a shoe reaches beyond the line between its heel and its ball
+LEAST_LOAD = 0.5  # of the body's weight: the ground that bears less does not tell where it bears
+# s: how far apart the three places are from which an acceleration is taken. Of 1/30 to 1/5 it parts recordings from
+# motion that wavers best: shorter is mostly noise, longer blurs the steps of a runner.
+_SPAN = 0.1
+
+
+def zero_moment_point(
+    mass_centre: Float[Tensor, "*batch frames 3"], frame_rate: float
+) -> tuple[Float[Tensor, "*batch frames 2"], Float[Tensor, "*batch frames"]]:
+    """Where on level ground the force that carries the body acts (metres), and how strong it is (of the body's weight).
+
+    p = c - z c" / (g + z") for the level place c and the height z of the centre of mass, as if all mass were there
+    (Vukobratovic and Borovac 2004, Int. J. Humanoid Robotics 1:157; Kajita et al. 2003, ICRA). It lies below the centre
+    of mass of a body that stands, and behind that of one that gathers speed. A force below `LEAST_LOAD` is taken to be
+    `LEAST_LOAD`. The first and the last frames have the acceleration of their neighbours.
+    """
+    acceleration = _acceleration(mass_centre, frame_rate)
+    load = acceleration[..., 2] / GRAVITY + 1
+    lever = mass_centre[..., 2] / (GRAVITY * load.clamp(min=LEAST_LOAD))
+    return mass_centre[..., :2] - lever[..., None] * acceleration[..., :2], load
 
 
 def off_balance(
     mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"], frame_rate: float
 ) -> tuple[Float[Tensor, "*batch frames"], Bool[Tensor, "*batch frames"]]:
-    """How far (metres) the centre of mass stands beside the feet, and in which frames that counts.
+    """How far (metres) beside the feet the ground would have to carry the body, and in which frames that counts.
 
-    It counts where the centre of mass is slower than `BALANCE_SPEED` on the level and a sole point is lower than
-    `SOLE_HEIGHT`; elsewhere the distance is 0. The base of support is taken to be all within `SOLE_MARGIN` of a line
-    between two low sole points. Static balance: the centre of mass lies above the base of support. A body as fast as
-    `BALANCE_SPEED` may lean by some 10 cm more in the direction of its way (Hof et al. 2005, J. Biomech. 38:1: by its
-    speed over sqrt(g / leg length)); so compare with real motion, not with 0. Hands and raised ground that carry are
-    not seen.
+    The distance of the `zero_moment_point` from the base of support, which is taken to be all within `SOLE_MARGIN` of a
+    line between two sole points lower than `SOLE_HEIGHT`: of a body that stands the distance of its centre of mass, of
+    one that moves also what its changes of speed would need. It counts where a sole point is so low and the ground
+    bears at least `LEAST_LOAD`; elsewhere it is 0. Hands and raised ground that carry are not seen, nor is what turns
+    the body: so compare with real motion, not with 0.
     """
-    distance, height = _to_supports(mass_centre, soles)
+    point, load = zero_moment_point(mass_centre, frame_rate)
+    distance, height, _ = to_supports(point, soles)
     nearest = torch.where(height < SOLE_HEIGHT, distance, torch.inf).amin(-1)
-    counts = _stands(mass_centre, soles, frame_rate)
+    counts = (soles[..., 2] < SOLE_HEIGHT).any(-1) & (load > LEAST_LOAD)
     return torch.where(counts, (nearest - SOLE_MARGIN).clamp(min=0), torch.zeros_like(nearest)), counts
 
 
 def balance_gap(
     mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"], frame_rate: float
 ) -> Float[Tensor, "*batch frames"]:
-    """How far (metres) a body that stands, as `off_balance` has it, is from resting in balance, in the cheapest way.
+    """How far (metres) a body that the ground carries, as `off_balance` has it, is from balance, in the cheapest way.
 
-    Either the centre of mass comes over the feet, or a lifted foot comes down to carry, lower than `CARRYING_HEIGHT`:
-    the least sum of both ways over all lines between two sole points. What is to be mended in a lunge whose front foot
+    Either the force moves over to the feet, or a lifted foot comes down to carry, lower than `CARRYING_HEIGHT`: the
+    least sum of both ways over all lines between two sole points. What is to be mended in a lunge whose front foot
     hovers is that foot. Feet between this height and `SOLE_HEIGHT` carry a body in balance, and yet have some way.
     """
-    distance, height = _to_supports(mass_centre, soles)
+    point, load = zero_moment_point(mass_centre, frame_rate)
+    distance, height, _ = to_supports(point, soles)
     gap = ((distance - SOLE_MARGIN).clamp(min=0) + (height - CARRYING_HEIGHT).clamp(min=0)).amin(-1)
-    return torch.where(_stands(mass_centre, soles, frame_rate), gap, torch.zeros_like(gap))
+    counts = (soles[..., 2] < SOLE_HEIGHT).any(-1) & (load > LEAST_LOAD)
+    return torch.where(counts, gap, torch.zeros_like(gap))
 
 
-def _to_supports(
-    mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"]
-) -> tuple[Float[Tensor, "*batch frames pairs"], Float[Tensor, "*batch frames pairs"]]:
-    """The level distance to the line between every two sole points (or a point), and the height of the higher one."""
+def to_supports(
+    places: Float[Tensor, "*batch frames 2"], soles: Float[Tensor, "*batch frames points 3"]
+) -> tuple[
+    Float[Tensor, "*batch frames pairs"], Float[Tensor, "*batch frames pairs"], Float[Tensor, "*batch frames pairs 2"]
+]:
+    """Of the line between every two sole points (or a point): its level distance, its height (that of the higher one),
+    and its place nearest to `places`; metres."""
     first, second = torch.triu_indices(soles.shape[-2], soles.shape[-2])
-    start, end, centre = soles[..., first, :2], soles[..., second, :2], mass_centre[..., None, :2]
+    start, end, wanted = soles[..., first, :2], soles[..., second, :2], places[..., None, :]
     line = end - start
-    along = ((centre - start) * line).sum(-1) / line.square().sum(-1).clamp(min=1e-8)
-    distance = (centre - start - along.clamp(0, 1)[..., None] * line).square().sum(-1).clamp(min=1e-8).sqrt()
-    return distance, torch.maximum(soles[..., first, 2], soles[..., second, 2])
+    along = ((wanted - start) * line).sum(-1) / line.square().sum(-1).clamp(min=1e-8)
+    nearest = start + along.clamp(0, 1)[..., None] * line
+    distance = (wanted - nearest).square().sum(-1).clamp(min=1e-8).sqrt()
+    return distance, torch.maximum(soles[..., first, 2], soles[..., second, 2]), nearest
 
 
-def _stands(
-    mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"], frame_rate: float
-) -> Bool[Tensor, "*batch frames"]:
-    steps = mass_centre[..., :2].diff(dim=-2).norm(dim=-1) * frame_rate
-    begin = steps[..., :1] if steps.shape[-1] else torch.zeros_like(mass_centre[..., 0])
-    return (soles[..., 2] < SOLE_HEIGHT).any(-1) & (torch.cat([begin, steps], -1) < BALANCE_SPEED)
+def _acceleration(places: Float[Tensor, "*batch frames 3"], frame_rate: float) -> Float[Tensor, "*batch frames 3"]:
+    """By differences over `_SPAN`; 0 for what is too short for one."""
+    step = max(1, round(_SPAN * frame_rate))
+    frames = places.shape[-2]
+    if frames <= 2 * step:
+        return torch.zeros_like(places)
+    before, now, after = places[..., : -2 * step, :], places[..., step:-step, :], places[..., 2 * step :, :]
+    inner = (before - 2 * now + after) * (frame_rate / step) ** 2
+    ends = [
+        inner[..., :1, :].expand_as(places[..., :step, :]),
+        inner,
+        inner[..., -1:, :].expand_as(places[..., :step, :]),
+    ]
+    return torch.cat(ends, dim=-2)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

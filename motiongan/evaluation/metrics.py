@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-GRAVITY = 9.81  # m/s^2
+from motiongan.body.anatomy import GRAVITY
+
 LOW_POINT = 0.03  # m: a ball of the foot below this in two frames is "low", whether it stands or slides
 SKATE_SPEED = 0.5  # m/s, as in Guided Motion Diffusion (Karunratanakul et al. 2023, arXiv 2305.12577)
 UNSUPPORTED = 0.05  # m: clearance of a body that nothing carries

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from motiongan.evaluation.metrics import GRAVITY
+from motiongan.body.anatomy import GRAVITY
 from motiongan.evaluation.windows import PosedWindows
 
 STANDING_HEIGHT = 0.05  # m: heel or ball below this

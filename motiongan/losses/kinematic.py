@@ -18,6 +18,7 @@ from torch import Tensor
 from motiongan.body.anatomy import (
     CONTACT_HEIGHT,
     CONTACT_SPEED,
+    GRAVITY,
     balance_gap,
     centre_of_mass,
     foot_contacts,
@@ -25,8 +26,6 @@ from motiongan.body.anatomy import (
 )
 from motiongan.body.flesh import self_penetration
 from motiongan.body.skeleton import JOINT
-
-GRAVITY = 9.81  # m/s^2
 
 # A body is supported where its lowest point is below the first height, and surely not above the second; linear in
 # between. Over hops and jumps of real recordings, free fall shows from 3 cm on.
@@ -65,9 +64,7 @@ class KinematicWeights:
     penetration: float = 20.0  # per metre of the sole points below the ground (0.2 per cm)
     floating: float = 2.0  # per metre above the ground without support and without falling
     flight: float = 0.01  # per m/s^2 away from free fall while nothing touches the ground (0.1 per g)
-    off_balance: float = (
-        10.0  # per metre that a standing body leans out over its feet, or a foot hovers that should carry
-    )
+    off_balance: float = 1.0  # per metre that the body is carried from beside its feet, or a foot hovers that should
     self_penetration: float = 10.0  # per metre that parts of the body lie within each other (0.1 per cm)
     smoothness: float = 0.1  # per multiple of the real joints' jerk limit
     contact_consistency: float = 0.1  # per flag in error, 10 cm or 1 m/s of a flagged foot
@@ -220,7 +217,7 @@ def off_balance_loss(
     frame_rate: float,
     grounded: Float[Tensor, "batch"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Metres by which a standing body is out of balance, mean over all frames: `motiongan.body.anatomy.balance_gap`.
+    """Metres by which a body is out of balance, mean over all frames: `motiongan.body.anatomy.balance_gap`.
 
     Which frames count has no gradient. The distance of `off_balance` alone would pull the whole body over the one foot
     that touches the ground while the other hovers a few centimetres above it.

@@ -12,11 +12,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from motiongan.body.anatomy import centre_of_mass, off_balance
+from motiongan.body.anatomy import GRAVITY, SOLE_HEIGHT, SOLE_MARGIN, centre_of_mass, to_supports
 from motiongan.body.kinematics import PosedSkeleton, Skeleton, forward_kinematics
+from motiongan.motion.balancing import balancing_shift
 from motiongan.motion.features import Motion, axis_angle_of, rotation_about_z
-
-GRAVITY = 9.81  # m/s^2
 
 _LEGS = ((1, 4, 7), (2, 5, 8))  # hip, knee, ankle
 _FEET = ((0, 2), (1, 3))  # heel and ball among the sole points
@@ -29,6 +28,7 @@ _HOLD = 30.0  # pull of a standing point, against 1 for an even offset
 # degrees. Held as firmly as the place, the knees of recordings tremble twice as much (docs/log.md).
 _HOLD_HEIGHT, _NEAR = 1.0, 0.01
 _FAST, _CLEARANCE = 1.1, 0.035  # m/s, m: a foot whose heel and ball are both faster swings, at least so high
+_STANDS = 0.35  # m/s: a slower body stands, and falls where its centre of mass lies beside its feet
 _LEANS = 0.05  # m beside the feet that carry: more is a fall, unless a hovering foot carries too
 _HOVERS = 0.12  # m: a foot that hovers is at most so high all the time; what a stair carries is higher
 _HOVERS_STILL, _HOVERS_LONG = 0.4, 0.2  # m/s, s: slower than this, and for so long; a slow step is faster
@@ -61,6 +61,12 @@ def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
     posed = forward_kinematics(rotations, trans, skeleton)
     for leg, foot in zip(_LEGS, _FEET):
         _move_foot(rotations, posed, leg, _offset(posed.soles[:, :, list(foot)], frame_rate))
+    posed = forward_kinematics(rotations, trans, skeleton)
+    shift = torch.nn.functional.pad(balancing_shift(posed, frame_rate), (0, 1))
+    trans = trans + shift
+    posed = forward_kinematics(rotations, trans, skeleton)
+    for leg in _LEGS:
+        _move_foot(rotations, posed, leg, -shift)
     posed = forward_kinematics(rotations, trans, skeleton)
     sunk = (-posed.soles[..., 2].amin(-1)).clamp(min=0)
     rise = _flight_rise(centre_of_mass(posed.joints)[..., 2], posed.soles[..., 2].amin(-1), frame_rate)
@@ -100,12 +106,19 @@ def _carries_better(
     mass_centre, soles, joints = centre_of_mass(posed.joints), posed.soles, posed.joints
     down = soles.clone()
     down[:, :, list(foot), 2] -= lowest[..., None]
-    lean, _ = off_balance(mass_centre, soles, frame_rate)
-    then, _ = off_balance(mass_centre, down, frame_rate)
+    lean, then = (_lean(mass_centre, each) for each in (soles, down))
     hip, knee, ankle = (joints[:, :, number] for number in leg)
     target = ankle - hip - lowest[..., None] * lowest.new_tensor([0.0, 0.0, 1.0])
     length = (knee - hip).norm(dim=-1) + (ankle - knee).norm(dim=-1)
-    return (lean > _LEANS) & (then < lean / 2) & (target.norm(dim=-1) < _REACH * length)
+    speed = _of_frames(mass_centre[..., :2].diff(dim=1).norm(dim=-1)) * frame_rate
+    return (speed < _STANDS) & (lean > _LEANS) & (then < lean / 2) & (target.norm(dim=-1) < _REACH * length)
+
+
+def _lean(mass_centre: Tensor, soles: Tensor) -> Float[Tensor, "batch frames"]:
+    """How far beside the feet the centre of mass lies, metres; 0 where no foot carries."""
+    distance, height, _ = to_supports(mass_centre[..., :2], soles)
+    nearest = torch.where(height < SOLE_HEIGHT, distance, torch.inf).amin(-1)
+    return torch.where(nearest.isinf(), 0.0, nearest - SOLE_MARGIN).clamp(min=0)
 
 
 def _offset(points: Float[Tensor, "batch frames 2 3"], frame_rate: float) -> Float[Tensor, "batch frames 3"]:

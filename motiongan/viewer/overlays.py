@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 from numpy import ndarray
 
-from motiongan.evaluation.metrics import GRAVITY, UNSUPPORTED
+from motiongan.body.anatomy import GRAVITY
+from motiongan.evaluation.metrics import UNSUPPORTED
 
 _SHORTEST = 0.08  # s: less time off the ground is noise of the contact, not a flight
 _LONGEST = 1.5  # s: who stays up longer hangs on something that is not in the data

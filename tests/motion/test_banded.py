@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from motiongan.athletes.banded import DIFFERENCES, BandedLeastSquares, spread
+from motiongan.motion.banded import DIFFERENCES, BandedLeastSquares, spread
 
 
 def test_the_solution_is_that_of_dense_least_squares():
