@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from torch import Tensor
 
-from motiongan.athletes.banded import spread
 from motiongan.athletes.spec import SIDES
 from motiongan.body.kinematics import PosedSkeleton, Skeleton
 from motiongan.body.legs import (
@@ -25,6 +24,7 @@ from motiongan.body.legs import (
     turn,
 )
 from motiongan.body.skeleton import JOINT, SOLE_NAMES
+from motiongan.motion.banded import spread
 
 _REACHING_KNEE = np.deg2rad(9)  # flexion at which a leg counts as stretched: nearer to straight, knees snap
 _STRETCH = 0.006  # metres before its reach at which a swinging leg begins to resist

@@ -258,25 +258,32 @@ def zero_moment_point(
 
 
 def off_balance(
-    mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"], frame_rate: float
+    mass_centre: Float[Tensor, "*batch frames 3"],
+    soles: Float[Tensor, "*batch frames points 3"],
+    frame_rate: float,
+    mask: Bool[Tensor, "*batch frames"] | None = None,
 ) -> tuple[Float[Tensor, "*batch frames"], Bool[Tensor, "*batch frames"]]:
     """How far (metres) beside the feet the ground would have to carry the body, and in which frames that counts.
 
     The distance of the `zero_moment_point` from the base of support, which is taken to be all within `SOLE_MARGIN` of a
     line between two sole points lower than `SOLE_HEIGHT`: of a body that stands the distance of its centre of mass, of
     one that moves also what its changes of speed would need. It counts where a sole point is so low and the ground
-    bears at least `LEAST_LOAD`; elsewhere it is 0. Hands and raised ground that carry are not seen, nor is what turns
-    the body: so compare with real motion, not with 0.
+    bears at least `LEAST_LOAD`, in the frames of `mask` (None: all) but the first and last tenth of a second, whose
+    acceleration is not known; elsewhere it is 0. Hands and raised ground that carry are not seen, nor is what turns the
+    body: so compare with real motion, not with 0.
     """
     point, load = zero_moment_point(mass_centre, frame_rate)
     distance, height, _ = to_supports(point, soles)
     nearest = torch.where(height < SOLE_HEIGHT, distance, torch.inf).amin(-1)
-    counts = (soles[..., 2] < SOLE_HEIGHT).any(-1) & (load > LEAST_LOAD)
+    counts = _carried(load, soles, frame_rate, mask)
     return torch.where(counts, (nearest - SOLE_MARGIN).clamp(min=0), torch.zeros_like(nearest)), counts
 
 
 def balance_gap(
-    mass_centre: Float[Tensor, "*batch frames 3"], soles: Float[Tensor, "*batch frames points 3"], frame_rate: float
+    mass_centre: Float[Tensor, "*batch frames 3"],
+    soles: Float[Tensor, "*batch frames points 3"],
+    frame_rate: float,
+    mask: Bool[Tensor, "*batch frames"] | None = None,
 ) -> Float[Tensor, "*batch frames"]:
     """How far (metres) a body that the ground carries, as `off_balance` has it, is from balance, in the cheapest way.
 
@@ -287,8 +294,15 @@ def balance_gap(
     point, load = zero_moment_point(mass_centre, frame_rate)
     distance, height, _ = to_supports(point, soles)
     gap = ((distance - SOLE_MARGIN).clamp(min=0) + (height - CARRYING_HEIGHT).clamp(min=0)).amin(-1)
-    counts = (soles[..., 2] < SOLE_HEIGHT).any(-1) & (load > LEAST_LOAD)
-    return torch.where(counts, gap, torch.zeros_like(gap))
+    return torch.where(_carried(load, soles, frame_rate, mask), gap, torch.zeros_like(gap))
+
+
+def _carried(load: Tensor, soles: Tensor, frame_rate: float, mask: Tensor | None) -> Bool[Tensor, "*batch frames"]:
+    step = _step(frame_rate)
+    valid = torch.ones_like(load, dtype=torch.bool) if mask is None else mask
+    inner = torch.zeros_like(valid)
+    inner[..., step:-step] = valid[..., step:-step] & valid[..., : -2 * step] & valid[..., 2 * step :]
+    return inner & (soles[..., 2] < SOLE_HEIGHT).any(-1) & (load > LEAST_LOAD)
 
 
 def to_supports(
@@ -307,9 +321,13 @@ def to_supports(
     return distance, torch.maximum(soles[..., first, 2], soles[..., second, 2]), nearest
 
 
+def _step(frame_rate: float) -> int:
+    return max(1, round(_SPAN * frame_rate))
+
+
 def _acceleration(places: Float[Tensor, "*batch frames 3"], frame_rate: float) -> Float[Tensor, "*batch frames 3"]:
     """By differences over `_SPAN`; 0 for what is too short for one."""
-    step = max(1, round(_SPAN * frame_rate))
+    step = _step(frame_rate)
     frames = places.shape[-2]
     if frames <= 2 * step:
         return torch.zeros_like(places)

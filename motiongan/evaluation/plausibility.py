@@ -91,9 +91,9 @@ def off_balance_mm(
     mask: Bool[Tensor, "windows frames"],
     frame_rate: float,
 ) -> Tally:
-    """Millimetres by which the centre of mass of a standing body lies beside its feet; see `anatomy.off_balance`."""
-    distance, stands = off_balance(mass_centre, soles, frame_rate)
-    return tally(1000 * distance, stands & mask)
+    """Millimetres beside the feet from where the ground would have to carry the body; see `anatomy.off_balance`."""
+    distance, carried = off_balance(mass_centre, soles, frame_rate, mask)
+    return tally(1000 * distance, carried)
 
 
 def self_penetration_mm(joints: Float[Tensor, "windows frames 24 3"], mask: Bool[Tensor, "windows frames"]) -> Tally:

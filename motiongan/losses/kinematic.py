@@ -222,7 +222,7 @@ def off_balance_loss(
     Which frames count has no gradient. The distance of `off_balance` alone would pull the whole body over the one foot
     that touches the ground while the other hovers a few centimetres above it.
     """
-    return _masked_mean(_gated(balance_gap(centre_of_mass, soles, frame_rate), grounded), mask)
+    return _masked_mean(_gated(balance_gap(centre_of_mass, soles, frame_rate, mask), grounded), mask)
 
 
 def self_penetration_loss(
