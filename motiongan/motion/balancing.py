@@ -25,7 +25,7 @@ from motiongan.body.skeleton import JOINT
 from motiongan.motion.banded import DIFFERENCES, BandedLeastSquares
 
 _ROUNDS = 8  # of finding where within the base of support the force should act, and moving the body for it
-_STAY = 5.0  # weight of a metre that the body moves, against 1 for a metre between the force and where it should act
+_STAY = 2.0  # weight of a metre that the body moves, against 1 for a metre that the force acts beside its place
 _INSIDE = 0.02  # m: so far within the rim of the base of support the force is put
 _UPRIGHT = 0.15  # m: a body of which more than the feet is lower kneels, lies or leans on its hands
 _FEET = [JOINT[f"{side}_{part}"] for side in ("left", "right") for part in ("ankle", "foot")]

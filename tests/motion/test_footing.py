@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from motiongan.body.anatomy import centre_of_mass, off_balance
+from motiongan.body.anatomy import centre_of_mass
 from motiongan.body.kinematics import PosedSkeleton, Skeleton, forward_kinematics
 from motiongan.body.skeleton import JOINT
 from motiongan.motion import footing
@@ -17,6 +17,16 @@ from motiongan.motion.features import Motion, decode, encode
 from motiongan.motion.footing import GRAVITY, Settled, _tridiagonal, settle
 
 RATE = 30.0
+
+
+@pytest.fixture(autouse=True)
+def unbalanced(monkeypatch):
+    """Balance has tests of its own (test_balancing.py): here the body stays where it is."""
+    monkeypatch.setattr(
+        footing, "balancing_shift", lambda posed, frame_rate: torch.zeros_like(posed.joints[:, :, 0, :2])
+    )
+
+
 KNEES = [JOINT["left_knee"], JOINT["right_knee"]]
 
 
@@ -104,7 +114,7 @@ def astride(skeleton: Skeleton, left: Tensor | float, right: Tensor | float, hei
 
 
 def lean(motion: Motion | PosedSkeleton) -> Tensor:
-    return off_balance(centre_of_mass(motion.joints), motion.soles, RATE)[0]
+    return footing._lean(centre_of_mass(motion.joints), motion.soles)
 
 
 def test_a_hovering_foot_comes_down_where_the_body_would_fall_without_it(skeleton):
