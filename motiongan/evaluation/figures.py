@@ -274,7 +274,7 @@ FIGURES: Mapping[str, Figure] = {
         "off balance, mm",
         "{:.0f}",
         LOWER,
-        "Mean distance by which the centre of mass of a body that stands on its feet lies beside them.",
+        "Mean distance beside the feet from where the ground would have to carry the body, at rest or changing speed.",
         True,
     ),
     "self_penetration_mm": Figure(

@@ -72,7 +72,7 @@ def test_who_leans_out_over_the_feet_comes_back(skeleton):
     leaning.soles[..., 0] += 0.3
     shift = balancing_shift(leaning, RATE)
     assert 0.05 < off_by(leaning)[0, 30] < 0.25
-    assert off_by(leaning, shift)[0].max() < 0.5 * off_by(leaning)[0, 30]
+    assert off_by(leaning, shift).max() < 0.8 * off_by(leaning)[0, 30]
 
 
 def test_in_the_air_the_body_keeps_its_speed(skeleton):
