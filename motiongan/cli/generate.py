@@ -114,6 +114,8 @@ def execute(args: argparse.Namespace) -> int:
         if gate is not None:
             writer.note("acceptance_rate", gate.acceptance_rate())
             writer.note("quality_gate", json.dumps({**gate.report(), **compared_with}))
+            if compared_with:
+                writer.note("selected_by", compared_with["data"])
     print(f"{args.out}: {total} clips of {', '.join(actions)} by {model_name(path)}")
     if gate is not None:
         print(_acceptance(gate, total))

@@ -265,7 +265,7 @@ def _lifter_config(args: argparse.Namespace) -> "LifterConfig":
 
 
 def _synthetic(args: argparse.Namespace, split: "Split") -> "tuple[list[Clip], Origin]":
-    """The synthetic clips of the split's actions, and what their generator was trained on."""
+    """The synthetic clips of the split's actions, and what is recorded of their making."""
     from motiongan.generation.generate import load_generator
     from motiongan.models.checkpoint import read_metadata
     from motiongan.motion.store import MotionFile
@@ -317,8 +317,7 @@ def _notes(args: argparse.Namespace, split: "Split", origin: "Origin | None", ma
         f" {len(split.test)} clips ({facts['test_seconds']} s) of {', '.join(split.held_out)}, who are in no training"
     ]
     if origin is not None:
-        warning = "" if origin.verdict == "the same few clips" else ": LEAKY, the gains are not honest ones"
-        notes.append(origin.line() + warning)
+        notes.append(origin.line() + (": LEAKY, the gains are not honest ones" if origin.is_leaky else ""))
         lacking = [action for action in split.actions if action not in made]
         if lacking and not args.leave_out:
             notes.append(f"no synthetic clip of {', '.join(lacking)}")

@@ -45,6 +45,8 @@ _FLUSH_FRAMES = 65536
 _COLUMNS = ("betas", "length", "action", "gender", "subject", "source")
 _PEOPLE = ("subjects", "held_out")  # whom the model behind generated clips saw, and whom not: lists in JSON
 _GATE = ("quality_gate", "acceptance_rate")
+# What only a file of generated clips can say: the content hash of the clips that its quality gate compared with, too.
+_MAKING = (*GENERATED_PROVENANCE, "selected_by")
 
 
 class MotionWriter:
@@ -479,7 +481,7 @@ def merged_provenance(files: Sequence[Mapping[str, Any]], kind: str) -> dict[str
         if kind == "generated":
             attributes = {**dict.fromkeys(GENERATED_PROVENANCE, "unknown"), **attributes}
         for name, value in attributes.items():
-            if name not in (*_WRITTEN, *_PEOPLE) and (kind == "generated" or name not in GENERATED_PROVENANCE):
+            if name not in (*_WRITTEN, *_PEOPLE) and (kind == "generated" or name not in _MAKING):
                 told[name].append(value)
     merged: dict[str, Any] = _merged_people(files) if kind == "generated" else {}
     for name, values in told.items():

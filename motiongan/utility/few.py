@@ -151,9 +151,11 @@ SAME, OTHER, UNKNOWN = "the same few clips", "other clips than the few", "not re
 
 @dataclass(frozen=True)
 class Origin:
-    """What is recorded of the clips that a generator was trained on.
+    """What is recorded of the clips that a generator was trained on, and by which its clips were selected.
 
-    verdict   SAME, OTHER or UNKNOWN
+    verdict   SAME, OTHER or UNKNOWN: what it was trained on
+    selected_by   content hash of the clips that a quality gate compared with; "" = with none
+    is_leaky   trained on, or selected by, more than the few, or maybe so
     saw_test_people   held-out people among its training subjects; where only those that it held out are recorded, all
                       others: it may have seen them
     """
@@ -161,6 +163,8 @@ class Origin:
     name: str
     verdict: str
     trained_on: str
+    selected_by: str
+    is_leaky: bool
     saw_test_people: tuple[str, ...]
 
     def line(self) -> str:
@@ -168,15 +172,18 @@ class Origin:
         text = f"{self.name}: its generator was trained on {self.verdict}"
         if self.saw_test_people:
             text += f", maybe among them those of the test people {', '.join(self.saw_test_people)}"
+        if self.verdict == SAME and self.is_leaky:
+            text += ", but a quality gate selected its clips by others"
         return text
 
 
 def check_origin(name: str, recorded: Mapping[str, Any], split: Split, *, allow_leak: bool) -> Origin:
     """Compare a checkpoint's or a generated file's provenance with the split.
 
-    Raises MotionganError in one line where the generator saw, or may have seen, other clips than the few.
+    Raises MotionganError in one line where the generator saw, or may have seen, other clips than the few, and where a
+    quality gate compared its clips with others: its recognizer and its search teach which clips are like them.
     """
-    trained_on = str(recorded.get("training_data") or "")
+    trained_on, selected_by = (str(recorded.get(key) or "") for key in ("training_data", "selected_by"))
     verdict = SAME if trained_on == split.content_hash else OTHER if trained_on else UNKNOWN
     test = set(split.held_out)
     seen, kept_out = (people_of(recorded.get(name)) for name in ("subjects", "held_out"))
@@ -184,11 +191,18 @@ def check_origin(name: str, recorded: Mapping[str, Any], split: Split, *, allow_
         test &= seen
     else:
         test -= test if kept_out is None else kept_out
-    origin = Origin(name, verdict, trained_on, () if verdict == SAME else tuple(sorted(test)))
+    selected = selected_by not in ("", split.content_hash)
+    saw = () if verdict == SAME else tuple(sorted(test))
+    origin = Origin(name, verdict, trained_on, selected_by, verdict != SAME or selected, saw)
     if verdict != SAME and not allow_leak:
         hashes = f" ({trained_on[:8]} is not {split.content_hash[:8]})" if trained_on else ""
         raise MotionganError(
             f"{name}: what its generator was trained on is {verdict}{hashes}; train it on the file of"
             " `motiongan utility --write-few`, with the same --split-seed and --held-out, or give --allow-leak"
+        )
+    if selected and not allow_leak:
+        raise MotionganError(
+            f"{name}: its quality gate compared with {OTHER} ({selected_by[:8]} is not {split.content_hash[:8]}); give"
+            " `motiongan generate --data` the file of `motiongan utility --write-few`, or give --allow-leak"
         )
     return origin

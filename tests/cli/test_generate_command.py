@@ -197,8 +197,9 @@ def test_a_gate_stores_scores_bounds_and_the_acceptance_rate(generate, quick_rec
                 assert clip.quality.get(name, 0) <= bound + 1e-6
             for name, bound in gate["actions"][clip.action]["least"].items():
                 assert clip.quality.get(name, 1) >= bound - 1e-6
+        selected_by = file.attributes["selected_by"]
     with MotionFile(tiny_data_file) as data:
-        assert gate["data"] == data.content_hash()
+        assert gate["data"] == selected_by == data.content_hash()
 
 
 def test_bounds_on_scores_need_no_data_and_the_best_is_kept_where_none_passes(generate, capsys):
@@ -212,6 +213,8 @@ def test_bounds_on_scores_need_no_data_and_the_best_is_kept_where_none_passes(ge
     assert all(clip.quality["accepted"] == 0 for clip in kept)
     assert np.mean([clip.quality["jerk"] for clip in kept]) < np.mean([clip.quality["jerk"] for clip in first])
     assert "recognized" not in kept[0].quality
+    with MotionFile("out.h5") as file:
+        assert "selected_by" not in file.attributes
 
 
 def test_scoring_alone_changes_no_clip(generate):

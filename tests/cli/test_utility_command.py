@@ -30,9 +30,9 @@ def files(tmp_path, make_clip, monkeypatch):
     return tmp_path
 
 
-def _write_generated(path, make_clip, trained_on):
+def _write_generated(path, make_clip, trained_on, **more):
     made = [replace(make_clip(50 + i, num_frames=36, action=("walk", "squat")[i % 2]), seed=i) for i in range(6)]
-    recorded = {"checkpoint": "0" * 64, "seed": 0, "training_data": trained_on, "config": "{}"}
+    recorded = {"checkpoint": "0" * 64, "seed": 0, "training_data": trained_on, "config": "{}", **more}
     write_clips(path, made, kind="generated", provenance=recorded)
 
 
@@ -69,6 +69,27 @@ def test_a_generator_that_saw_more_than_the_few_is_refused_and_one_of_the_few_is
     assert facts["synthetic"]["clips"] == {"walk": 3, "squat": 3}
     assert (files / "report/report.png").read_bytes()[:4] == b"\x89PNG"
     assert "few + both" in (files / "report/report.md").read_text()
+
+
+def test_clips_that_a_gate_chose_beside_the_test_people_are_refused_after_a_merge_too(files, make_clip, capsys):
+    common = ["utility", "--real", "real.h5", "--held-out", "ben", *QUICK]
+    assert main([*common, "--write-few", "few.h5"]) == 0
+    with MotionFile("few.h5") as few, MotionFile("real.h5") as real:
+        own, other = few.content_hash(), real.content_hash()
+    _write_generated("proper.h5", make_clip, own, selected_by=own)
+    _write_generated("leak.h5", make_clip, own, selected_by=other)
+    assert main(["export", "proper.h5", "leak.h5", "--to", "h5", "--out", "merged.h5"]) == 0
+    for name in ("leak.h5", "merged.h5"):
+        capsys.readouterr()
+        assert main([*common, "--synthetic", name]) == 2
+        message = capsys.readouterr().err
+        assert message.count("\n") == 1
+        assert "its quality gate compared with other clips than the few" in message
+    assert not (files / "utility").exists()
+    assert main([*common, "--synthetic", "leak.h5", "--allow-leak", "--out", "leaky"]) == 0
+    assert "LEAKY" in capsys.readouterr().out
+    assert main([*common, "--synthetic", "proper.h5"]) == 0
+    assert "LEAKY" not in capsys.readouterr().out
 
 
 def test_a_leak_that_is_allowed_is_told(files, capsys):

@@ -99,6 +99,13 @@ def test_a_merge_claims_no_gate_that_not_all_passed_and_no_making_that_is_unknow
     assert merged_provenance([lacking, PROVENANCE], "generated")["config"] == f"unknown; {PROVENANCE['config']}"
 
 
+def test_a_merge_names_all_clips_that_some_quality_gate_compared_with():
+    first, second = ({**PROVENANCE, "selected_by": each} for each in ("abc", "def"))
+    assert merged_provenance([first, second], "generated")["selected_by"] == "abc; def"
+    assert merged_provenance([PROVENANCE, second, second], "generated")["selected_by"] == "def"
+    assert "selected_by" not in merged_provenance([first, {}], "captured")
+
+
 def test_clips_keep_their_scores(moving_file, tmp_path):
     with MotionFile(moving_file) as file:
         clips = [replace(clip, quality={"jerk": number}) for number, clip in enumerate(file) if number]

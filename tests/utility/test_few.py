@@ -63,6 +63,21 @@ def test_a_generator_of_just_the_few_is_taken_and_any_other_refused_in_one_line(
         assert check_origin("m", recorded, split, allow_leak=True).verdict == verdict
 
 
+def test_clips_that_a_gate_selected_by_other_clips_than_the_few_are_refused_in_one_line(real):
+    split = read_split(real, per_action=2, held_out="ben")
+    made = {"training_data": split.content_hash}
+    proper = check_origin("m", {**made, "selected_by": split.content_hash}, split, allow_leak=False)
+    assert (proper.is_leaky, "selected" in proper.line()) == (False, False)
+    for selected_by in (split.real_hash, f"{split.content_hash}; {split.real_hash}"):
+        recorded = {**made, "selected_by": selected_by}
+        with pytest.raises(MotionganError, match=r"gate compared with other clips.*--write-few.*--allow-leak") as error:
+            check_origin("m", recorded, split, allow_leak=False)
+        assert "\n" not in str(error.value)
+        leak = check_origin("m", recorded, split, allow_leak=True)
+        assert (leak.verdict, leak.is_leaky, leak.selected_by) == (SAME, True, selected_by)
+        assert "a quality gate selected its clips by others" in leak.line()
+
+
 def test_test_people_whom_a_generator_saw_are_named(real):
     split = read_split(real, per_action=2, held_out="ben,carl")
 
