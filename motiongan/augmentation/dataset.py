@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -81,10 +81,10 @@ class MotionDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, number: int) -> dict[str, Any]:
+    def __getitem__(self, number: SupportsIndex) -> dict[str, Any]:
         return self.__getitems__([number])[0]
 
-    def __getitems__(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+    def __getitems__(self, numbers: Sequence[SupportsIndex]) -> list[dict[str, Any]]:
         """The samples of a batch, read and posed together; DataLoader asks for them so."""
         wanted = np.asarray(numbers, dtype=np.int64)
         total = len(self)
@@ -120,6 +120,10 @@ class MotionDataset(Dataset[dict[str, Any]]):
     def windows_of(self, action: str) -> int:
         """How many windows show an action."""
         return self.index.count(action)
+
+    def numbers_of(self, action: str, which: np.ndarray) -> np.ndarray:
+        """The windows numbered 0, 1, ... among those of an action -> their numbers among all windows."""
+        return self.index.numbers(action, which)
 
 
 def samples(columns: Mapping[str, Tensor | list[int]]) -> list[dict[str, Any]]:

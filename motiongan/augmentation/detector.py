@@ -30,7 +30,8 @@ class Detections:
     """What a detector says of a clip.
 
     keypoints    pixels; where nothing was detected, what `Detector2D.fill` puts there
-    confidence   0 to 1; 0 where nothing was detected
+    confidence   0 to 1; 0 where nothing was detected. No gradient passes through it: it follows from the drawn error in
+                 shares of the person's size, which is the same wherever the point lies
     detected     False where nothing was detected
     """
 
@@ -94,7 +95,7 @@ class Detector2D:
         hidden: Bool[Tensor, "batch frames points"] | None = None,
         absent: Bool[Tensor, "batch frames points"] | None = None,
     ) -> Detections:
-        """The keypoints as detected; gradients pass from the detected keypoints to `pixels`.
+        """The keypoints as detected; gradients pass from the detected keypoints, not from confidence, to `pixels`.
 
         hidden   points behind the person's own body, as `BodyOcclusion` finds them
         absent   points that cannot be detected at all, as `outside` finds them; NaN pixels are absent anyway

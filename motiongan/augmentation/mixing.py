@@ -1,15 +1,17 @@
 """Real and synthetic windows in one training: a wanted share of each batch, over epochs of the real data."""
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 from numpy import ndarray
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from motiongan.augmentation.dataset import MotionDataset
+from motiongan.augmentation.labels import Parts, labelled
 from motiongan.augmentation.ranks import own_rank
 from motiongan.augmentation.stream import GeneratedStream
 
@@ -46,8 +48,8 @@ def mix(
 ) -> "Mixture":
     """Real and synthetic windows together: `mix(real, synthetic).loader(batch_size=64)` is a DataLoader of both.
 
-    real       MotionDataset, or any map-style data set (then with balance=None)
-    synthetic  MotionDataset of a generated file, or GeneratedStream
+    real       MotionDataset, or a Subset or ConcatDataset of some; with balance=None any map-style data set
+    synthetic  the same of a generated file, or GeneratedStream
     ratio      share of synthetic windows in every batch
     schedule   the share as a function of the epochs passed (0.5 is the middle of the first), such as Anneal(1, 0, 20);
                `ratio` then sets the length of an epoch alone
@@ -64,6 +66,10 @@ class Mixture(Dataset[Any]):
     """What `mix` makes: the windows of both, real ones first. A sample that is a dictionary gets `is_synthetic`.
 
     actions   the vocabulary of both, into which `action` of every sample is an index
+    num_real, num_synthetic   windows of either; None: endless
+
+    Its own batches alone keep the share of synthetic windows, so it has no length: DataLoader(mixture, shuffle=True), a
+    DistributedSampler and the like end in a TypeError. A sampler that needs no length is not told apart.
     """
 
     def __init__(
@@ -82,38 +88,49 @@ class Mixture(Dataset[Any]):
             raise ValueError("real must be a map-style data set: its length sets the epoch's")
         if isinstance(synthetic, IterableDataset) and not isinstance(synthetic, GeneratedStream):
             raise ValueError("synthetic must be map-style, or a GeneratedStream")
-        known = (MotionDataset, GeneratedStream)
-        if balance is not None and not (isinstance(real, MotionDataset) and isinstance(synthetic, known)):
+        self.real_labels = labelled(real)
+        self.synthetic_labels = synthetic if isinstance(synthetic, GeneratedStream) else labelled(synthetic)
+        if self.real_labels is not None and self.synthetic_labels is not None:
+            for name in ("window", "frame_rate", "fields"):
+                first, second = getattr(self.real_labels, name), getattr(self.synthetic_labels, name)
+                if first != second:
+                    raise ValueError(f"real and synthetic windows differ in {name}: {first} and {second}")
+        elif balance is not None:
             raise ValueError("balance needs a MotionDataset as real and its like as synthetic; give balance=None")
-        for name in ("window", "frame_rate", "fields"):
-            first, second = getattr(real, name, None), getattr(synthetic, name, None)
-            if isinstance(real, MotionDataset) and isinstance(synthetic, known) and first != second:
-                raise ValueError(f"real and synthetic windows differ in {name}: {first} and {second}")
         self.real, self.synthetic, self.ratio = real, synthetic, ratio
         self.schedule, self.balance = schedule, balance
         self.num_real = _size(real)
         if not self.num_real:
             raise ValueError("real is empty")
-        self.actions: tuple[str, ...] = tuple(
-            dict.fromkeys([*getattr(real, "actions", ()), *getattr(synthetic, "actions", ())])
+        self.num_synthetic = None if isinstance(synthetic, GeneratedStream) else _size(synthetic)
+        first, second = (
+            getattr(labels or source, "actions", ())
+            for labels, source in ((self.real_labels, real), (self.synthetic_labels, synthetic))
         )
-        self._action_ids = [self.actions.index(name) for name in getattr(synthetic, "actions", ())]
+        self.actions: tuple[str, ...] = tuple(dict.fromkeys([*first, *second]))
+        self._action_ids = [self.actions.index(name) for name in second]
 
     def __len__(self) -> int:
-        endless = isinstance(self.synthetic, GeneratedStream)
-        return self.num_real + (0 if endless else _size(self.synthetic))
+        raise TypeError(
+            "a mixture has no length, since other samplers would not keep its share of synthetic windows: take"
+            " mixture.loader(batch_size), or DataLoader(mixture, batch_sampler=mixture.batches(batch_size))"
+        )
 
-    def __getitem__(self, number: int) -> Any:
+    def __getitem__(self, number: SupportsIndex) -> Any:
         return self.__getitems__([number])[0]
 
-    def __getitems__(self, numbers: Sequence[int]) -> list[Any]:
-        """The samples of a batch: real ones have numbers below `num_real`, synthetic ones from there on."""
+    def __getitems__(self, numbers: Sequence[SupportsIndex]) -> list[Any]:
+        """The samples of a batch: real ones have numbers below `num_real`, synthetic ones from there on.
+
+        Negative numbers count from the end, unless it is endless. Raises IndexError out of range.
+        """
+        chosen = [self._in_range(number) for number in numbers]
         places: dict[bool, list[int]] = {False: [], True: []}
-        for place, number in enumerate(numbers):
+        for place, number in enumerate(chosen):
             places[number >= self.num_real].append(place)
-        made: list[Any] = [None] * len(numbers)
+        made: list[Any] = [None] * len(chosen)
         for is_synthetic, source in ((False, self.real), (True, self.synthetic)):
-            wanted = [numbers[place] - (self.num_real if is_synthetic else 0) for place in places[is_synthetic]]
+            wanted = [chosen[place] - (self.num_real if is_synthetic else 0) for place in places[is_synthetic]]
             for place, sample in zip(places[is_synthetic], _samples(source, wanted)):
                 if isinstance(sample, dict):
                     sample = {**sample, "is_synthetic": is_synthetic}
@@ -122,6 +139,18 @@ class Mixture(Dataset[Any]):
                         sample["action"] = self._action_ids[action] if action >= 0 else -1
                 made[place] = sample
         return made
+
+    def _in_range(self, number: SupportsIndex) -> int:
+        """The window's number from 0 on."""
+        asked = operator.index(number)
+        if self.num_synthetic is None and asked < 0:
+            raise IndexError(f"window {asked} of an endless mixture")
+        if self.num_synthetic is None:
+            return asked
+        total = self.num_real + self.num_synthetic
+        if not -total <= asked < total:
+            raise IndexError(f"window {asked} of {total}")
+        return asked % total
 
     def batches(
         self, batch_size: int, *, seed: int = 0, rank: int | None = None, num_replicas: int | None = None
@@ -147,16 +176,15 @@ class Mixture(Dataset[Any]):
 
     def action_shares(self, ratio: float) -> dict[str, float]:
         """How often each synthetic action is drawn at this ratio, by `balance`."""
-        assert isinstance(self.real, MotionDataset)
-        assert isinstance(self.synthetic, MotionDataset | GeneratedStream)
+        real, synthetic = self.real_labels, self.synthetic_labels
+        assert isinstance(real, MotionDataset | Parts)
+        assert synthetic is not None
         names = [
-            name
-            for name in self.synthetic.actions
-            if isinstance(self.synthetic, GeneratedStream) or self.synthetic.windows_of(name)
+            name for name in synthetic.actions if isinstance(synthetic, GeneratedStream) or synthetic.windows_of(name)
         ]
         if not names:
             raise ValueError("the synthetic windows have no labels; give balance=None")
-        counts = np.array([self.real.windows_of(name) for name in names], dtype=np.float64)
+        counts = np.array([real.windows_of(name) for name in names], dtype=np.float64)
         if self.balance == "real":
             if not counts.any():
                 raise ValueError("real and synthetic windows share no action; give balance='action' or None")
@@ -169,7 +197,9 @@ class MixedBatches(Sampler[list[int]]):
 
     Where ratio * batch_size is not whole, batches take turns, so that after any number of them the share is right to
     half a window. Among `num_replicas` processes each gets other windows and the same number of batches, as from a
-    DistributedSampler; `set_epoch` chooses the epoch, and every iteration passes to the next one by itself.
+    DistributedSampler; `set_epoch` chooses the epoch, and every iteration passes to the next one by itself. An epoch
+    counts once it has begun, so that a training which leaves each early still goes through the schedule; one that looks
+    at a batch first, `next(iter(loader))`, goes back with set_epoch(0).
     """
 
     def __init__(
@@ -178,19 +208,27 @@ class MixedBatches(Sampler[list[int]]):
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         self.mixture, self.batch_size, self.seed, self.epoch = mixture, batch_size, seed, 0
-        self.rank, self.num_replicas = own_rank(rank, num_replicas)
+        self._process = rank, num_replicas
+        own_rank(rank, num_replicas)
+
+    @property
+    def sampler(self) -> "MixedBatches":
+        """Itself: Lightning and others call `set_epoch` of a batch sampler's `sampler`."""
+        return self
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next iteration that of this epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
+        _, num_replicas = own_rank(*self._process)
         share = 1 - self.mixture.ratio if self.mixture.ratio < 1 else 1.0
         # Against rounding: 0.9 of 10 leaves 0.9999999999999998.
-        return math.ceil(self.mixture.num_real / (self.num_replicas * self.batch_size * share) - 1e-9)
+        return math.ceil(self.mixture.num_real / (num_replicas * self.batch_size * share) - 1e-9)
 
     def __iter__(self) -> Iterator[list[int]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
+        rank, num_replicas = own_rank(*self._process)
         real = _Passes(self.mixture.num_real, [self.seed, epoch])
         total, owed = len(self), 0.0
         for number in range(total):
@@ -200,11 +238,12 @@ class MixedBatches(Sampler[list[int]]):
             owed -= num_synthetic
             # Every process draws for all of them and takes its own, so that no two get the same window.
             random = np.random.default_rng([self.seed, epoch, 1, number])
-            for_all = self._synthetic(num_synthetic * self.num_replicas, ratio, epoch, number, random)
-            real_for_all = real.take((self.batch_size - num_synthetic) * self.num_replicas)
-            mine = slice(self.rank, None, self.num_replicas)
+            first_draw = epoch * _EPOCH + number * self.batch_size * num_replicas
+            for_all = self._synthetic(num_synthetic * num_replicas, ratio, first_draw, random)
+            real_for_all = real.take((self.batch_size - num_synthetic) * num_replicas)
+            mine = slice(rank, None, num_replicas)
             batch = np.concatenate([real_for_all[mine], self.mixture.num_real + for_all[mine]])
-            yield np.random.default_rng([self.seed, epoch, 2, number, self.rank]).permutation(batch).tolist()
+            yield np.random.default_rng([self.seed, epoch, 2, number, rank]).permutation(batch).tolist()
 
     def _ratio(self, epoch: float) -> float:
         if self.mixture.schedule is None:
@@ -214,7 +253,7 @@ class MixedBatches(Sampler[list[int]]):
             raise ValueError(f"the schedule gives {ratio} at epoch {epoch:g}, expected a share of 0 to 1")
         return ratio
 
-    def _synthetic(self, count: int, ratio: float, epoch: int, number: int, random: np.random.Generator) -> ndarray:
+    def _synthetic(self, count: int, ratio: float, first_draw: int, random: np.random.Generator) -> ndarray:
         source, balance = self.mixture.synthetic, self.mixture.balance
         if not count:
             return np.zeros(0, dtype=np.int64)
@@ -224,18 +263,18 @@ class MixedBatches(Sampler[list[int]]):
             else:
                 shares = self.mixture.action_shares(ratio)
                 chosen = random.choice(len(shares), size=count, p=list(shares.values()))
-            draws = epoch * _EPOCH + number * self.batch_size * self.num_replicas + np.arange(count)
-            return np.asarray(draws * len(source.actions) + chosen, dtype=np.int64)
+            return np.asarray((first_draw + np.arange(count)) * len(source.actions) + chosen, dtype=np.int64)
         if balance is None:
             return random.integers(_size(source), size=count)
-        assert isinstance(source, MotionDataset)
+        labels = self.mixture.synthetic_labels
+        assert isinstance(labels, MotionDataset | Parts)
         shares = self.mixture.action_shares(ratio)
         names = list(shares)
         chosen = random.choice(len(names), size=count, p=list(shares.values()))
         numbers = np.empty(count, dtype=np.int64)
         for index in np.unique(chosen):
             rows, name = chosen == index, names[index]
-            numbers[rows] = source.index.numbers(name, random.integers(source.windows_of(name), size=rows.sum()))
+            numbers[rows] = labels.numbers_of(name, random.integers(labels.windows_of(name), size=rows.sum()))
         return numbers
 
 

@@ -34,6 +34,7 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
     fields      as MotionDataset's (without file, clip and start), and `seed`, of which the window is made
     truncation  scales the latent: below 1 nearer to the action's typical motion
     rank        of this process among `num_replicas`, which all make different windows; None: as torch.distributed says
+                when an iteration begins
 
     A window shorter than the action's clips starts at a random frame of its clip; a longer one repeats the clip's last
     frame, where `mask` is False. A window longer than the training window goes on moving to its end instead.
@@ -68,7 +69,8 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
         self.seed, self.truncation = seed, truncation
         self.window, self.frame_rate = window or file.window, file.frame_rate
         self.fields = check_fields(fields, _STREAM_FIELDS)
-        self.rank, self.num_replicas = own_rank(rank, num_replicas)
+        own_rank(rank, num_replicas)
+        self.rank, self.num_replicas = rank, num_replicas
         self._placer = JointPlacer(self.fields, body, str(file.provenance["body_model"]), place=str(self.checkpoint))
         # Shared with workers, so that set_epoch reaches those that persist.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
@@ -76,7 +78,11 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_generator": None}
+        # A worker started by spawn cannot ask torch.distributed: it takes the rank of the process that starts it.
+        rank, num_replicas = self.rank, self.num_replicas
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            rank, num_replicas = own_rank(rank, num_replicas)
+        return {**self.__dict__, "rank": rank, "num_replicas": num_replicas, "_generator": None}
 
     def set_epoch(self, epoch: int) -> None:
         """Make the next iteration that of another epoch."""
@@ -84,7 +90,8 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         worker = get_worker_info()
-        root = [self.seed, int(self._epoch), self.rank, 0 if worker is None else worker.id]
+        rank, _ = own_rank(self.rank, self.num_replicas)
+        root = [self.seed, int(self._epoch), rank, 0 if worker is None else worker.id]
         first = 0
         while True:
             draws = [SeedSequence([*root, first + row]).generate_state(2, "uint64") for row in range(self.batch)]

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from motiongan.devices import check_device
 from motiongan.errors import MotionganError
 
 if TYPE_CHECKING:
@@ -15,18 +16,15 @@ def parse_device(name: str, *, with_auto: bool = False) -> "torch.device":
     """
     import torch
 
-    devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if with_auto and name == "auto":
-        name = "cuda" if devices else "cpu"
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
     if device.type not in ("cpu", "cuda"):
         raise MotionganError(f"--device {name}: expected {'auto, ' if with_auto else ''}cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= devices:
-        here = f"cuda:0 to cuda:{devices - 1} are here" if devices else "no CUDA device here; use --device cpu"
-        raise MotionganError(f"--device {name}: {here}")
+    check_device(device, f"--device {name}")
     if device.type == "cpu":
         # At these sizes a second thread brings a tenth, and costs tenfold where the machine is busy; with one, the
         # last bits do not depend on the number of cores either.

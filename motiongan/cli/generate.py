@@ -116,9 +116,13 @@ def execute(args: argparse.Namespace) -> int:
             writer.note("quality_gate", json.dumps({**gate.report(), **compared_with}))
             if compared_with:
                 writer.note("selected_by", compared_with["data"])
-    print(f"{args.out}: {total} clips of {', '.join(actions)} by {model_name(path)}")
+    knows = "all that it knows" if {*actions} == {*generator.actions} else f"which knows {', '.join(generator.actions)}"
+    print(f"{args.out}: {total} clips of {', '.join(actions)} by {model_name(path)}, {knows}")
     if gate is not None:
         print(_acceptance(gate, total))
+        if args.data is None:
+            left_out = ", ".join(_BESIDE_REAL)
+            print(f"not scored: {left_out}, which compare with the clips that trained the model: --data FILE")
     return 0
 
 

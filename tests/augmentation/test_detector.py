@@ -156,6 +156,16 @@ def test_gradients_pass_from_detected_points_to_the_pixels_that_made_them():
     assert (gradient[~found.detected] == 0).all()
 
 
+def test_confidence_depends_on_the_drawn_error_and_not_on_where_the_points_lie():
+    """So it has no gradient to pass."""
+    pixels = person(4).clone().requires_grad_()
+    found = Detector2D(swaps=0.0)(pixels, generator=seeded())
+    assert found.keypoints.requires_grad
+    assert not found.confidence.requires_grad
+    for moved in (pixels + 300, 2 * pixels):
+        assert_close(Detector2D(swaps=0.0)(moved, generator=seeded()).confidence, found.confidence, atol=1e-4, rtol=0)
+
+
 def test_the_same_seed_detects_the_same():
     first, again, other = (Detector2D()(person(2), generator=seeded(seed)) for seed in (3, 3, 4))
     assert torch.equal(first.keypoints, again.keypoints)

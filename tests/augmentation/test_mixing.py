@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Subset, TensorDataset
+from torch.utils.data.distributed import DistributedSampler
 
 from motiongan.augmentation.dataset import MotionDataset
 from motiongan.augmentation.mixing import Anneal, mix
@@ -52,7 +53,7 @@ def test_samples_are_those_of_their_source_with_actions_in_one_vocabulary(files)
     real, synthetic = data(files[0]), data(files[1])
     mixture = mix(real, synthetic)
     assert mixture.actions == ("walk", "squat", "kick")
-    assert len(mixture) == 80
+    assert (mixture.num_real, mixture.num_synthetic) == (40, 40)
     kinds = Counter(
         (mixture.actions[sample["action"]], sample["is_synthetic"]) for sample in map(mixture.__getitem__, range(80))
     )
@@ -61,6 +62,12 @@ def test_samples_are_those_of_their_source_with_actions_in_one_vocabulary(files)
     }  # fmt: skip
     assert torch.equal(mixture[43]["poses"], synthetic[3]["poses"])
     assert torch.equal(mixture[7]["poses"], real[7]["poses"])
+    assert torch.equal(mixture[-1]["poses"], synthetic[39]["poses"])
+    assert torch.equal(mixture[-80]["poses"], real[0]["poses"])
+    assert torch.equal(mixture[torch.tensor(43)]["poses"], synthetic[3]["poses"])
+    for number in (80, -81):
+        with pytest.raises(IndexError, match=f"window {number} of 80"):
+            mixture[number]
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.2, 0.3, 0.5, 0.9, 1.0])
@@ -100,6 +107,52 @@ def test_a_schedule_anneals_the_share_over_epochs_and_keeps_their_length(files):
         list(mix(data(files[0]), data(files[1]), schedule=lambda epoch: 1.5).batches(8))
 
 
+def lightning_sets_the_epoch(loader: DataLoader, epoch: int) -> None:
+    """As Lightning's _set_sampler_epoch does: of `loader.sampler` and `loader.batch_sampler.sampler` alone."""
+    for sampler in (loader.sampler, getattr(loader.batch_sampler, "sampler", None)):
+        if callable(getattr(sampler, "set_epoch", None)):
+            sampler.set_epoch(epoch)
+
+
+def test_a_training_that_lightning_resumes_goes_on_in_the_schedule(files):
+    mixture = mix(data(files[0]), data(files[1]), schedule=Anneal(1.0, 0.0, epochs=2))
+    unbroken = mixture.batches(8)
+    epochs = [list(unbroken) for _ in range(3)]
+    resumed = mixture.loader(8)
+    lightning_sets_the_epoch(resumed, 1)
+    assert list(resumed.batch_sampler) == epochs[1]
+    assert next(iter(resumed))["is_synthetic"].sum() == 0  # the epoch after
+    lightning_sets_the_epoch(resumed, 0)
+    assert next(iter(resumed))["is_synthetic"].all()
+
+
+def test_an_epoch_counts_once_it_has_begun_unless_it_is_set_again(files):
+    batches = mix(data(files[0]), data(files[1]), schedule=Anneal(1.0, 0.0, epochs=2)).batches(8)
+    first = next(iter(batches))
+    assert synthetic_of(first) == 8
+    assert synthetic_of(next(iter(batches))) == 4
+    batches.set_epoch(0)
+    assert next(iter(batches)) == first
+
+
+def test_samplers_that_would_not_keep_the_share_are_refused(files, tiny_model):
+    fields = ("poses", "action")
+    real = MotionDataset(files[0], 16, 16, fields)
+    stream = GeneratedStream(tiny_model, "walk", batch=2, window=16, fields=fields)
+    for mixture in (mix(data(files[0]), data(files[1])), mix(real, stream)):
+        for draw in (
+            lambda mixture: DataLoader(mixture, batch_size=8, shuffle=True),
+            lambda mixture: DataLoader(mixture, sampler=DistributedSampler(mixture, num_replicas=2, rank=0)),
+            lambda mixture: next(iter(DataLoader(mixture, batch_size=8))),
+            len,
+        ):
+            with pytest.raises(TypeError, match=r"mixture\.loader\(batch_size\)") as error:
+                draw(mixture)
+            assert "\n" not in str(error.value)
+    with pytest.raises(IndexError, match="window -1 of an endless mixture"):
+        mix(real, stream)[-1]
+
+
 def drawn(files: tuple[Path, Path], balance: str | None, ratio: float = 0.5) -> dict[str, float]:
     mixture = mix(data(files[0]), data(files[1]), ratio=ratio, balance=balance)
     counts: Counter[str] = Counter()
@@ -128,6 +181,49 @@ def test_balance_as_the_real_data_and_as_the_synthetic_data(files):
     shares = drawn(files, None)
     for name, share in {"squat": 5 / 40, "walk": 20 / 40, "kick": 15 / 40}.items():
         assert abs(shares[name] - share) < 0.05
+
+
+def test_parts_of_data_sets_are_balanced_by_their_own_actions(files):
+    """10 squats and 10 walks of the real windows; of the synthetic ones 10 kicks, 4 squats and none of the walks."""
+    real = Subset(data(files[0]), range(20, 40))
+    synthetic = ConcatDataset(
+        [Subset(data(files[1]), [25, *range(31, 40)]), Subset(data(files[1]), torch.arange(1, 5))]
+    )
+    mixture = mix(real, synthetic)
+    assert mixture.actions == ("walk", "squat", "kick")
+    # 20 real and 20 synthetic: the level is 40 / 3, so 10 / 3 squats and 40 / 3 kicks, but there are no walks.
+    assert mixture.action_shares(0.5) == pytest.approx({"squat": 0.25, "kick": 0.75})
+    counts: Counter[tuple[str, bool]] = Counter()
+    loader = mixture.loader(20)
+    for _ in range(25):
+        for batch in loader:
+            names = [mixture.actions[int(action)] for action in batch["action"]]
+            counts.update(zip(names, batch["is_synthetic"].tolist()))
+            clips = batch["clip"][batch["is_synthetic"]]
+            assert set(clips.tolist()) <= {25, *range(31, 40), *range(1, 5)}
+    assert counts["walk", False] == counts["squat", False] == 250
+    assert counts["walk", True] == 0
+    assert abs(counts["squat", True] / 500 - 0.25) < 0.06
+
+
+def test_parts_that_differ_in_what_their_windows_share_are_refused(files):
+    real, synthetic = data(files[0]), data(files[1])
+    with pytest.raises(ValueError, match="ConcatDataset differ in actions.*one MotionDataset reads several files"):
+        mix(ConcatDataset([real, synthetic]), synthetic)
+    with pytest.raises(ValueError, match="windows differ in window: 8 and 16"):
+        mix(Subset(MotionDataset(files[0], 8, 8, FIELDS), [0, 1]), synthetic)
+    with pytest.raises(ValueError, match="balance=None"):
+        mix(ConcatDataset([real, TensorDataset(torch.arange(3))]), synthetic)
+
+
+def test_the_rank_is_taken_when_an_epoch_begins(files, monkeypatch):
+    mixture = mix(data(files[0]), data(files[1]))
+    batches = mixture.batches(5, seed=2)  # before init_process_group
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 4)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 3)
+    assert list(batches) == list(mixture.batches(5, seed=2, rank=3, num_replicas=4))
+    assert len(batches) == 4
 
 
 def test_processes_share_an_epoch_without_overlap(files):

@@ -78,6 +78,29 @@ def test_workers_make_different_windows_and_the_epoch_reaches_those_that_persist
     assert not set(seeds()) & set(zeroth)
 
 
+def test_the_rank_is_taken_when_an_iteration_begins_and_goes_along_to_spawned_workers(tiny_model, monkeypatch):
+    early = GeneratedStream(tiny_model, "walk", batch=2, fields=("seed",))  # before init_process_group
+    of_rank = [first(GeneratedStream(tiny_model, "walk", batch=2, fields=("seed",), rank=rank, num_replicas=2), 2)
+               for rank in range(2)]  # fmt: skip
+    assert first(pickle.loads(pickle.dumps(early)), 2) == of_rank[0]
+    with monkeypatch.context() as patched:
+        patched.setattr(torch.distributed, "is_initialized", lambda: True)
+        patched.setattr(torch.distributed, "get_world_size", lambda: 2)
+        patched.setattr(torch.distributed, "get_rank", lambda: 1)
+        assert first(early, 2) == of_rank[1]
+        sent = pickle.dumps(early)
+    assert first(pickle.loads(sent), 2) == of_rank[1]
+    assert first(early, 2) == of_rank[0]
+
+
+def test_a_device_that_is_not_here_is_told_in_one_line(tiny_model, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(MotionganError, match=r"^device cuda: no CUDA device here; take cpu$"):
+        first(GeneratedStream(tiny_model, "walk", device="cuda"), 1)
+    with pytest.raises(MotionganError, match="device cuda:3: no CUDA device here"):
+        load_generator(tiny_model, "cuda:3")
+
+
 def test_every_action_is_made_about_equally_often(tiny_model):
     stream = GeneratedStream(tiny_model, ["squat", "walk"], batch=50, window=4, fields=("action",))
     actions = [sample["action"] for sample in first(stream, 200)]

@@ -14,6 +14,7 @@ import pytest
 from format_page import untold
 
 from motiongan.cli.main import main
+from motiongan.generation.generate import load_generator
 from motiongan.models.checkpoint import file_hash
 from motiongan.motion.clip import SCORE_UNITS
 from motiongan.motion.store import MotionFile, read_clips
@@ -32,7 +33,8 @@ def generate(tiny_model, tmp_path, monkeypatch):
 
 def test_a_file_of_labelled_clips_with_their_provenance(generate, tiny_model, capsys):
     assert generate("--action", "squat,walk", "-n", "3", "--seed", "5") == 0
-    assert capsys.readouterr().out == f"out.h5: 6 clips of squat, walk by {tiny_model}\n"
+    known = "walk, squat, kick_left, kick_right"
+    assert capsys.readouterr().out == f"out.h5: 6 clips of squat, walk by {tiny_model}, which knows {known}\n"
     with MotionFile("out.h5") as file:
         assert (file.kind, file.body_model, file.frame_rate) == ("generated", "motiongan", 30.0)
         assert file.attributes["checkpoint"] == file_hash(tiny_model)
@@ -45,8 +47,10 @@ def test_a_file_of_labelled_clips_with_their_provenance(generate, tiny_model, ca
         assert len({clip.seed for clip in file}) == 6
 
 
-def test_one_clip_of_each_action_is_the_default(generate):
+def test_one_clip_of_each_action_is_the_default(generate, tiny_model, capsys):
     assert generate() == 0
+    actions = "walk, squat, kick_left, kick_right"
+    assert capsys.readouterr().out == f"out.h5: 4 clips of {actions} by {tiny_model}, all that it knows\n"
     assert [clip.action for clip in read_clips("out.h5")] == ["walk", "squat", "kick_left", "kick_right"]
 
 
@@ -91,7 +95,9 @@ def test_without_a_checkpoint_the_newest_finished_run_is_taken_and_named(tiny_ru
     Path("runs").mkdir()
     shutil.copytree(tiny_run, "runs/mine")
     assert main(["generate", "--action", "walk", "--out", "out.h5"]) == 0
-    assert capsys.readouterr().out == "out.h5: 1 clips of walk by runs/mine/model.safetensors\n"
+    assert capsys.readouterr().out.startswith(
+        "out.h5: 1 clips of walk by runs/mine/model.safetensors, which knows walk, "
+    )
 
 
 MISTAKES: dict[str, tuple[list[str], str]] = {
@@ -204,10 +210,11 @@ def test_a_gate_stores_scores_bounds_and_the_acceptance_rate(generate, quick_rec
 
 def test_bounds_on_scores_need_no_data_and_the_best_is_kept_where_none_passes(generate, capsys):
     assert generate("--action", "walk", "-n", "3", "--max", "jerk=1, foot_skate=9", out="out.h5") == 0
-    assert capsys.readouterr().out.splitlines()[1] == (
+    assert capsys.readouterr().out.splitlines()[1:] == [
         "quality gate: 0.0% of 48 draws accepted;"
-        " 3 clips passed in none of 16 draws: their best is kept, with accepted = 0"
-    )
+        " 3 clips passed in none of 16 draws: their best is kept, with accepted = 0",
+        "not scored: recognized, training_distance, which compare with the clips that trained the model: --data FILE",
+    ]
     assert generate("--action", "walk", "-n", "3", "--keep", "1", out="all.h5") == 0
     kept, first = read_clips("out.h5"), read_clips("all.h5")
     assert all(clip.quality["accepted"] == 0 for clip in kept)
@@ -251,7 +258,9 @@ def test_force_replaces_an_existing_file(generate):
 def test_without_a_run_motiongans_own_model_generates_and_tells_what_it_knows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["generate", "--action", "run", "-n", "2", "--out", "out.h5"]) == 0
-    assert capsys.readouterr().out == "out.h5: 2 clips of run by motiongan's own model (cmu)\n"
+    known = ", ".join(load_generator().actions)
+    said = f"out.h5: 2 clips of run by motiongan's own model (cmu), which knows {known}\n"
+    assert capsys.readouterr().out == said
     assert main(["generate", "--action", "javelin", "--out", "other.h5"]) == 2
     error = capsys.readouterr().err
     assert error.startswith("motiongan: error: motiongan's own model (cmu): unknown action `javelin`; known: ")
