@@ -96,9 +96,9 @@ class MotionDataset(Dataset[dict[str, Any]]):
         starts, lengths = (index.starts[rows] + offsets).tolist(), (index.lengths[rows] - offsets).tolist()
         poses = np.empty((len(wanted), self.window, POSE_NUMBERS), np.float32)
         trans = np.empty((len(wanted), self.window, 3), np.float32)
-        for row, (file, start, length) in enumerate(zip(files, starts, lengths)):
-            count = min(length, self.window)
-            self._reader.read(file, start, poses[row, :count], trans[row, :count])
+        counts = [min(length, self.window) for length in lengths]
+        self._reader.read(files, starts, counts, poses, trans)
+        for row, count in enumerate(counts):
             if count < self.window:
                 poses[row, count:], trans[row, count:] = poses[row, count - 1], trans[row, count - 1]
         columns: dict[str, Any] = {

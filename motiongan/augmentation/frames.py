@@ -5,6 +5,7 @@ import mmap
 import os
 import weakref
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,17 +84,26 @@ class FrameReader:
             self.close()
 
     def read(
-        self, file: int, start: int, poses: Float32[ndarray, "frames 72"], trans: Float32[ndarray, "frames 3"]
+        self,
+        files: Sequence[int],
+        starts: Sequence[int],
+        counts: Sequence[int],
+        poses: Float32[ndarray, "windows frames 72"],
+        trans: Float32[ndarray, "windows frames 3"],
     ) -> None:
-        """Fill both arrays with the frames from `start` on.
+        """Fill the first `counts` frames of each window with those of its file from its start on.
 
-        Raises MotionganError where the file is damaged there.
+        Raises MotionganError where a file is damaged there.
         """
         if self._process != os.getpid():
             self._forget()
-        if self.copies[file] is not None:
-            self._read_copy(file, start, poses, trans)
-            return
+        for file, start, count, to_poses, to_trans in zip(files, starts, counts, poses, trans):
+            if count < len(to_poses):
+                to_poses, to_trans = to_poses[:count], to_trans[:count]
+            read = self._read_file if self.copies[file] is None else self._read_copy
+            read(file, start, to_poses, to_trans)
+
+    def _read_file(self, file: int, start: int, poses: ndarray, trans: ndarray) -> None:
         stop = start + len(poses)
         shared = self._shared.get(file)
         if shared is not None:
@@ -146,18 +156,23 @@ class FrameReader:
             raise MotionganError(f"{self.paths[file]}: damaged {what} ({' '.join(str(error).split())})") from None
 
     def _read_copy(self, file: int, start: int, poses: ndarray, trans: ndarray) -> None:
+        descriptor = self._descriptors.get(file)
+        if descriptor is None:
+            descriptor = self._open_copy(file)
+        first_trans = self.num_frames[file] * POSE_NUMBERS * 4
+        read = os.preadv(descriptor, [poses], start * POSE_NUMBERS * 4)
+        read += os.preadv(descriptor, [trans], first_trans + start * 3 * 4)
+        if read != len(poses) * FRAME_BYTES:
+            raise MotionganError(f"{self.copies[file]}: cut off; remove it, and it is made again")
+
+    def _open_copy(self, file: int) -> int:
         path = self.copies[file]
         assert path is not None
-        if file not in self._descriptors:
-            try:
-                self._descriptors[file] = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-            except OSError as error:
-                raise MotionganError(f"{path}: {str(error.strerror).lower()}; make the data set again") from None
-        descriptor, first_trans = self._descriptors[file], self.num_frames[file] * POSE_NUMBERS * 4
-        read = os.preadv(descriptor, [poses.data], start * POSE_NUMBERS * 4)
-        read += os.preadv(descriptor, [trans.data], first_trans + start * 3 * 4)
-        if read != poses.nbytes + trans.nbytes:
-            raise MotionganError(f"{path}: cut off; remove it, and it is made again")
+        try:
+            self._descriptors[file] = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            raise MotionganError(f"{path}: {str(error.strerror).lower()}; make the data set again") from None
+        return self._descriptors[file]
 
 
 class _SharedFrames:

@@ -132,8 +132,9 @@ def _smpl24() -> JointSet:
 def _coco17() -> JointSet:
     """COCO's keypoints (T.-Y. Lin et al. 2014, https://cocodataset.org/#keypoints-2020), in its order: left first.
 
-    Face: the body's landmarks. Others: our joints. COCO's are what annotators click, not joint centres: their hips lie
-    up to about 5 cm higher and further out than ours, their shoulders about 2 cm; no exact map exists.
+    Face: the body's landmarks. Others: our joints. COCO's are what annotators click, not joint centres, and no exact map
+    exists. How far apart they are is estimated, not measured, for no pictures with both are at hand: their hips up to
+    5 cm higher and further out than ours, their shoulders about 2 cm.
     """
     points = {
         "nose": _landmark("", "nose"),
@@ -209,7 +210,8 @@ def _mpi_inf_3dhp17() -> JointSet:
     D. Mehta et al. 2017 (3DV), arXiv 1611.09813; order, tree and sides: MMPose's configs/_base_/datasets/
     mpi_inf_3dhp.py. Theirs is the skeleton of a markerless capture, which is not published at rest: the distances are
     not measured. By the joints' names, and as others map them (MMHuman3D: its spine is Human3.6M's, its neck the
-    throat), they should be those of `h36m17`: an estimate of 3-6 cm at trunk and head and up to 8 cm at the limbs.
+    throat), they should be those of `h36m17`: an estimate of 3-6 cm at trunk and head and up to 8 cm at the limbs,
+    whose points the two sets share but for the hips.
     root        the middle of our hips; spine: the middle of spine1 and spine2, as in `h36m17`
     hips        ours, not spread: it has them as joint centres
     neck        our neck joint, at the throat; head: our head joint, at the jaw

@@ -310,10 +310,10 @@ def test_a_copy_that_was_cut_off_is_told(tmp_path, motion_file):
 
 def test_a_closed_reader_opens_again(motion_file):
     reader = FrameReader((motion_file,), (180,), cache_mb=0, copies=(None,))
-    first, again = ((np.empty((10, 72), np.float32), np.empty((10, 3), np.float32)) for _ in range(2))
-    reader.read(0, 5, *first)
+    first, again = ((np.empty((1, 10, 72), np.float32), np.empty((1, 10, 3), np.float32)) for _ in range(2))
+    reader.read([0], [5], [10], *first)
     reader.close()
     reader._blocks.clear()
-    reader.read(0, 5, *again)
+    reader.read([0], [5], [10], *again)
     assert np.array_equal(first[0], again[0])
     assert np.array_equal(first[1], again[1])

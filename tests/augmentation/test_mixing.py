@@ -208,7 +208,7 @@ def test_parts_of_data_sets_are_balanced_by_their_own_actions(files):
 
 def test_parts_that_differ_in_what_their_windows_share_are_refused(files):
     real, synthetic = data(files[0]), data(files[1])
-    with pytest.raises(ValueError, match="ConcatDataset differ in actions.*one MotionDataset reads several files"):
+    with pytest.raises(ValueError, match=r"ConcatDataset differ in actions.*one MotionDataset reads several files"):
         mix(ConcatDataset([real, synthetic]), synthetic)
     with pytest.raises(ValueError, match="windows differ in window: 8 and 16"):
         mix(Subset(MotionDataset(files[0], 8, 8, FIELDS), [0, 1]), synthetic)

@@ -119,6 +119,28 @@ def test_the_face_looks_ahead_with_the_left_eye_on_the_left(body):
     assert left_eye[2] > nose[2]
 
 
+def test_coco_is_our_joints_and_the_landmarks_of_the_face_and_nothing_else(body):
+    poses, trans, betas = random_pose(3)
+    coco, ours = (JOINT_SETS[name].place(body, poses, trans, betas) for name in ("coco17", "smpl24"))
+    mesh = body.vertices(poses, trans, betas)
+    for index, name in enumerate(JOINT_SETS["coco17"].names):
+        if name in JOINT:
+            expected = ours[:, JOINT[name]]
+        else:
+            expected = mesh[:, body.keypoint_vertices[body.keypoint_names.index(name)]]
+        assert_close(coco[:, index], expected, atol=1e-5, rtol=0)
+
+
+def test_clicks_as_far_from_our_joints_as_is_estimated_of_coco_lie_on_the_body(body):
+    """Seen from the front: 5 cm out of the hip at its height and above, 2 cm above the shoulder."""
+    vertices, joints = body.v_template, body.bones.joint_template
+    hip, shoulder = joints[JOINT["left_hip"]], joints[JOINT["left_shoulder"]]
+    for height in (0.0, 0.05):
+        outline = vertices[(vertices[:, 1] - hip[1] - height).abs() < 0.02, 0].max()
+        assert outline > hip[0] + 0.05
+    assert vertices[(vertices[:, 0] - shoulder[0]).abs() < 0.015, 1].max() > shoulder[1] + 0.02
+
+
 def test_a_body_without_landmarks_lacks_the_face_and_says_so(body):
     from dataclasses import replace
 
