@@ -160,8 +160,8 @@ class FrameReader:
         if descriptor is None:
             descriptor = self._open_copy(file)
         first_trans = self.num_frames[file] * POSE_NUMBERS * 4
-        read = os.preadv(descriptor, [poses], start * POSE_NUMBERS * 4)
-        read += os.preadv(descriptor, [trans], first_trans + start * 3 * 4)
+        read = os.preadv(descriptor, [poses.data], start * POSE_NUMBERS * 4)
+        read += os.preadv(descriptor, [trans.data], first_trans + start * 3 * 4)
         if read != len(poses) * FRAME_BYTES:
             raise MotionganError(f"{self.copies[file]}: cut off; remove it, and it is made again")
 

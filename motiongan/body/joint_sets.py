@@ -132,9 +132,9 @@ def _smpl24() -> JointSet:
 def _coco17() -> JointSet:
     """COCO's keypoints (T.-Y. Lin et al. 2014, https://cocodataset.org/#keypoints-2020), in its order: left first.
 
-    Face: the body's landmarks. Others: our joints. COCO's are what annotators click, not joint centres, and no exact map
-    exists. How far apart they are is estimated, not measured, for no pictures with both are at hand: their hips up to
-    5 cm higher and further out than ours, their shoulders about 2 cm.
+    Face: the body's landmarks. Others: our joints. COCO's are what annotators click, not joint centres, and no exact
+    map exists. How far apart they are is estimated, not measured, for no pictures with both are at hand: their hips up
+    to 5 cm higher and further out than ours, their shoulders about 2 cm.
     """
     points = {
         "nose": _landmark("", "nose"),
