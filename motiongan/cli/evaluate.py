@@ -1,6 +1,7 @@
 """Measure generated motion beside held-out real motion: a table, report.json and report.html."""
 
 import argparse
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from motiongan.evaluation.report import Picture
     from motiongan.evaluation.windows import PosedWindows
 
+_log = logging.getLogger(__name__)
 _SHORTEST_WINDOW = 8  # frames
 _PAIRS = 6  # nearest pairs that are drawn
 _DRAWN_CLIPS = 12  # clips on a sheet, about
@@ -37,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--window",
         type=int,
         metavar="FRAMES",
-        help="length that all clips are cut to (default: the generated clips' median); one for all files that compare",
+        help="length that all clips are cut to (default: the model's window); one for all files that compare",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the recognizer's training and of draws (default: 0)")
     parser.add_argument("--body", type=Path, metavar="FILE", help="body model (default: the one that comes along)")
@@ -78,24 +80,34 @@ def execute(args: argparse.Namespace) -> None:
     from motiongan.evaluation.figures import overall_table, plain_table
     from motiongan.evaluation.inputs import read_inputs
     from motiongan.evaluation.recognizer import recognizer_cache
-    from motiongan.evaluation.report import REAL, TRAINING, report_facts, write_report
+    from motiongan.evaluation.report import REAL, TRAINING, recognizer_line, report_facts, write_report
 
     parse_device("cpu")  # one thread: the last bits do not depend on the number of cores
     body = load_body(args.body)
     inputs = read_inputs(
         args.generated, args.data, held_out=args.held_out, checkpoint=args.checkpoint, body_model=body.name
     )
-    if not inputs.held_out:
+    if not any(clip.action in inputs.measured for clip in inputs.held_out):
         raise MotionganError(
             f"{args.data}: the held-out subjects {', '.join(inputs.held_out_subjects)} have no clip of"
-            f" {', '.join(inputs.actions)}; hold out others"
+            f" {', '.join(inputs.measured)}; hold out others"
         )
     if args.window is not None:
         inputs = replace(inputs, window=args.window)
+    for name, clips in inputs.generated.items():
+        if (longest := max(clip.num_frames for clip in clips)) < inputs.window:
+            _log.warning(
+                "%s: no clip is longer than %d frames, while real ones are cut to %d; --window %d compares equal lengths",
+                name,
+                longest,
+                inputs.window,
+                longest,
+            )
     evaluator = Evaluator(
         inputs.train,
         inputs.held_out,
         actions=inputs.actions,
+        measured=inputs.measured,
         seed=args.seed,
         body=body,
         window=inputs.window,
@@ -111,7 +123,14 @@ def execute(args: argparse.Namespace) -> None:
 
         spoilt = assess_controls(evaluator, inputs.train, inputs.held_out, seed=args.seed)
         rows |= {f"control: {name}": row for name, row in spoilt.items()}
-    facts = report_facts(inputs, rows, distances, seed=args.seed, body=body.name)
+    facts = report_facts(
+        inputs,
+        rows,
+        distances,
+        seed=args.seed,
+        body=body.name,
+        recognizer_hash=evaluator.recognizer.content_hash(),
+    )
     write_report(
         args.out,
         facts,
@@ -123,9 +142,9 @@ def execute(args: argparse.Namespace) -> None:
     )
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in overall_table(rows).splitlines()]
     print(plain_table([table[0], *table[2:]]))
-    print(f"{args.out / HTML_NAME}: {', '.join(inputs.actions)}; held out: {', '.join(inputs.held_out_subjects)}")
-    if inputs.left_out:
-        print(f"not measured, since no training clip has them: {', '.join(inputs.left_out)}")
+    print(f"{args.out / HTML_NAME}: {', '.join(inputs.measured)}; held out: {', '.join(inputs.held_out_subjects)}")
+    for line in (recognizer_line(facts), *facts["remarks"]):
+        print(line)
 
 
 def _moving(inputs: "EvaluationInputs", body: "Body", seed: int) -> str:
@@ -133,7 +152,7 @@ def _moving(inputs: "EvaluationInputs", body: "Body", seed: int) -> str:
     from motiongan.evaluation.report import REAL, TRAINING
 
     real = {REAL: inputs.held_out, TRAINING: inputs.train}
-    return animations(choose(inputs.generated, real, inputs.actions, body, seed=seed))
+    return animations(choose(inputs.generated, real, inputs.measured, body, seed=seed))
 
 
 def _action2motion(args: argparse.Namespace) -> None:
@@ -158,13 +177,13 @@ def _action2motion(args: argparse.Namespace) -> None:
     inputs = read_inputs(
         args.generated, args.data, held_out=args.held_out, checkpoint=args.checkpoint, body_model=body.name
     )
-    classes = match_classes(inputs.actions, convention, args.class_map)
-    train = [clip for clip in inputs.train if clip.action in inputs.actions]
+    classes = match_classes(inputs.measured, convention, args.class_map)
+    train = [clip for clip in inputs.train if clip.action in inputs.measured]
     protocol = a2m.Protocol(
         classifier, convention, classes, train, inputs.generated, inputs.held_out, body=body, seed=args.seed
     )
     rows, accuracies = protocol.rows(TRAINING, REAL)
-    unknown = [action for action in inputs.actions if action not in classes]
+    unknown = [action for action in inputs.measured if action not in classes]
     facts = a2m.facts(
         protocol,
         rows,
@@ -199,11 +218,11 @@ def _pictures(
             plots.overall_plot(rows, (REAL, TRAINING)),
         )
     ]
-    each = max(1, _DRAWN_CLIPS // len(inputs.actions))
+    each = max(1, _DRAWN_CLIPS // len(inputs.measured))
     for name, clips in {**inputs.generated, REAL: inputs.held_out}.items():
         text = "Drawn at random, not picked. Left limbs are blue, right limbs orange; on the right the path from above."
         pictures.append(
-            Picture(f"Clips: {name}", text, plots.sheet(plots.pick(clips, inputs.actions, each, seed=seed), body))
+            Picture(f"Clips: {name}", text, plots.sheet(plots.pick(clips, inputs.measured, each, seed=seed), body))
         )
     for name, clips in inputs.generated.items():
         if pairs := evaluator.nearest_pairs(posed[name], _PAIRS):

@@ -32,12 +32,19 @@ TO_HELD_OUT = (
     *(f"{name}_held_out" for name in neighbours.NAMES),
     "synthetic_accuracy",
 )
+FEWEST_ACTIONS = 2  # for a recognizer to tell apart
+BY_RECOGNIZER = (
+    *("accuracy", "diversity", "multimodality"),
+    *(f"{name}{ending}" for name in ("fid", "kid", *neighbours.NAMES) for ending in ("", "_held_out")),
+)
 
 
 class Evaluator:
     """Real motion to measure generated motion by: a recognizer and reference figures, made once for many models.
 
     train     clips of the training subjects; held_out   clips of other people
+    actions   that the recognizer tells apart; measured   those of them that are measured (default: all). Where models
+              are asked for some of their actions only, the recognizer stays the same
     window    frames that clips are cut to, so that real and generated clips compare at one length
     cache     folder that keeps trained recognizers by the hash of what they were trained on; None trains anew
     rows hold figures under `OVERALL` and under each action. Overall is the mean over the actions that the held-out
@@ -50,6 +57,7 @@ class Evaluator:
         held_out: Sequence[Clip],
         *,
         actions: Sequence[str],
+        measured: Sequence[str] | None = None,
         seed: int,
         body: Body | None = None,
         window: int = 64,
@@ -57,27 +65,30 @@ class Evaluator:
         cache: Path | None = None,
     ) -> None:
         self.actions = tuple(actions)
+        self._measured = [self.actions.index(action) for action in measured or actions]
         self.seed = seed
         self.window = window
         self.body = load_body() if body is None else body
         self._steps, self._cache = recognizer_steps, cache
-        shown = pose_windows(train, self.body, actions=self.actions, frames=window, overlap=True)
-        self.recognizer = self._recognizer(shown)
-        self._training_motion = TrainingMotion(shown)
+        self._shown = pose_windows(train, self.body, actions=self.actions, frames=window, overlap=True)
+        self.recognizer = self._recognizer(self._shown)
+        self._training_motion = TrainingMotion(self._shown)
         self._train = self._set(self.pose(train))
         known = [clip for clip in held_out if clip.action in self.actions]
         self._held_out: WindowSet | None = None
         self._near_copies: NearCopies | None = None
         self.held_out: dict[str, Figures] = {}
         if known:
-            self._held_out = self._set(self.pose(known))
-            near = self._training_motion.nearest(self._held_out.windows)
-            self._near_copies = near_copies(near, len(self.actions))
+            windows = pose_windows(known, self.body, actions=self.actions, frames=window)
+            self._near_copies = near_copies(self._training_motion.nearest(windows), len(self.actions))
+            if len(windows := self._of_measured(windows)):
+                self._held_out = self._set(windows)
+        if self._held_out is not None:
             self.held_out = _values(self._without_itself(self._measure(self._held_out, {}, intervals=False)))
 
     def pose(self, clips: Sequence[Clip]) -> PosedWindows:
-        """The clips as windows; what is asked for several times is best posed once."""
-        return pose_windows(clips, self.body, actions=self.actions, frames=self.window)
+        """The clips of the measured actions as windows; what is asked for several times is best posed once."""
+        return self._of_measured(pose_windows(clips, self.body, actions=self.actions, frames=self.window))
 
     @property
     def train_windows(self) -> PosedWindows:
@@ -101,11 +112,8 @@ class Evaluator:
         made = self._set(self._posed(clips))
         more = {}
         if teach:
-            recognizer = self._recognizer(made.windows)
-            more["synthetic_accuracy_train"] = self._recognized(recognizer, self._train)
-            if self._held_out is not None:
-                more["synthetic_accuracy"] = self._recognized(recognizer, self._held_out)
-        return self._measure(made, more, intervals=True)
+            more = self._taught(made.windows, synthetic_accuracy_train=self._train, synthetic_accuracy=self._held_out)
+        return self._assessed(made, more)
 
     def assess_held_out(self) -> Row:
         """The held-out people against the training clips: the floor of other people. {} where nothing is held out.
@@ -114,19 +122,23 @@ class Evaluator:
         """
         if self._held_out is None:
             return {}
-        return self._without_itself(self._measure(self._held_out, {}, intervals=True))
+        more = {}
+        if all(self._held_out.has(action_id) for action_id in self._measured):  # among fewer it is easier to be right
+            more = self._taught(self._held_out.windows, synthetic_accuracy_train=self._train)
+        return self._without_itself(self._assessed(self._held_out, more))
 
     def assess_training(self) -> Row:
         """The training clips themselves: the floor of the same people, and of every figure to the held-out clips.
 
         What compares with the training clips compares one half of them with the other, parted by clip; the nearest
-        training motion is that of another clip. `synthetic_accuracy` is that of the recognizer trained on them; what
-        it says of these clips, `accuracy`, is of clips that it has seen.
+        training motion is that of another clip. `synthetic_accuracy` is that of a recognizer trained on them (of all
+        actions: the recognizer itself), whose `accuracy` on these clips is of clips that it has seen;
+        `synthetic_accuracy_train` of one trained on one half, which names the other.
         """
-        more = {}
-        if self._held_out is not None:
-            more["synthetic_accuracy"] = self._recognized(self.recognizer, self._held_out)
-        return self._measure(self._train, more, intervals=True, are_training=True)
+        half, other = self._halves
+        more = self._taught(self._of_measured(self._shown), synthetic_accuracy=self._held_out)
+        more |= self._taught(half.windows, synthetic_accuracy_train=other)
+        return self._assessed(self._train, more, are_training=True)
 
     def athletics_values(self, clips: Sequence[Clip] | PosedWindows) -> Measured:
         """The measures of athletes of every window."""
@@ -159,6 +171,9 @@ class Evaluator:
         windows = self._posed(clips)
         return self._training_motion.pairs(windows, self._training_motion.nearest(windows), count)
 
+    def _of_measured(self, windows: PosedWindows) -> PosedWindows:
+        return windows[torch.isin(windows.action_ids, torch.tensor(self._measured)).nonzero()[:, 0]]
+
     def _posed(self, clips: Sequence[Clip] | PosedWindows) -> PosedWindows:
         return clips if isinstance(clips, PosedWindows) else self.pose(clips)
 
@@ -176,6 +191,13 @@ class Evaluator:
             steps=self._steps,
             folder=self._cache,
         )
+
+    def _taught(self, windows: PosedWindows, **named: WindowSet | None) -> dict[str, Sample]:
+        """By figure, whether a recognizer trained on these windows names the actions of others; {} for one action."""
+        if len(windows.action_ids.unique()) < FEWEST_ACTIONS:
+            return {}
+        recognizer = self._recognizer(windows)
+        return {name: self._recognized(recognizer, clips) for name, clips in named.items() if clips is not None}
 
     def _recognized(self, recognizer: Recognizer, clips: WindowSet) -> Sample:
         windows = clips.windows
@@ -207,6 +229,17 @@ class Evaluator:
         return weigh_clips(
             clips.features, seed=self.seed + (500_000 if reference else 0), **({} if intervals else {"draws": 0})
         )
+
+    def _assessed(self, clips: WindowSet, more: Mapping[str, Sample], *, are_training: bool = False) -> Row:
+        """As `_measure`, with intervals; nothing by the eye of a recognizer that had nothing to tell apart."""
+        row = self._measure(clips, more, intervals=True, are_training=are_training)
+        if len(self.actions) >= FEWEST_ACTIONS:
+            return row
+        unknown = Estimate(math.nan)
+        return {
+            action: {name: unknown if name in BY_RECOGNIZER else figure for name, figure in figures.items()}
+            for action, figures in row.items()
+        }
 
     def _measure(
         self, clips: WindowSet, more: Mapping[str, Sample], *, intervals: bool, are_training: bool = False
@@ -254,13 +287,14 @@ class Evaluator:
     ) -> dict[str, Estimate]:
         """Diversity and the distances to the training and the held-out clips, over all shared actions together.
 
-        Their part of each action goes to `by_action`.
+        Their part of each action, shared or not, goes to `by_action`.
         """
         present = torch.tensor(list(by_action))
         chosen = torch.isin(present, torch.tensor(shared)).nonzero()[:, 0]
         weighed = self._weighed(clips, intervals=intervals)
         blocks = mean_distances(weighed, present)
-        overall = {"diversity": measuring.estimate(blocks[:, chosen][:, :, chosen].flatten(1).nanmean(1), weighed)}
+        diversity = blocks[:, chosen][:, :, chosen].flatten(1).nanmean(1)
+        overall = {"diversity": measuring.estimate(diversity, weighed, shared)}
         for place, figures in enumerate(by_action.values()):
             figures.add_draws("multimodality", blocks[:, place, place], weighed.clips_of(figures.action_id))
         references = [("", compared, reference)]
@@ -270,24 +304,35 @@ class Evaluator:
             counts = torch.zeros(len(self.actions), dtype=torch.long)
             counts[shared] = self._counts(mine)[shared]
             overall[f"fid{ending}"] = fid(mine.features, others.features, counts, seed=self.seed, intervals=intervals)
-            common = [one for one in shared if mine.has(one) and others.has(one)]
-            if not common:
-                continue
-            ids = torch.tensor(common)
-            one, other = (
-                self._weighed(part.of(ids), intervals=intervals, reference=number > 0)
-                for number, part in enumerate((mine, others))
-            )
-            together, each = kernel_distances(one, other, ids)
-            overall[f"kid{ending}"] = measuring.estimate(together, one)
-            for place, action_id in enumerate(common):
-                by_action[action_id].add_draws(f"kid{ending}", each[:, place], one.clips_of(action_id))
+            alone = [one for one in by_action if one not in shared]
+            for actions in (shared, alone):  # apart: those alone are in no overall figure
+                common = [one for one in actions if mine.has(one) and others.has(one)]
+                if not common:
+                    continue
+                ids = torch.tensor(common)
+                one, other = (
+                    self._weighed(part.of(ids), intervals=intervals, reference=number > 0)
+                    for number, part in enumerate((mine, others))
+                )
+                together, each = kernel_distances(one, other, ids)
+                if actions is shared:
+                    overall[f"kid{ending}"] = measuring.estimate(together, one, common)
+                for place, action_id in enumerate(common):
+                    by_action[action_id].add_draws(f"kid{ending}", each[:, place], one.clips_of(action_id))
         return overall
 
     def _counts(self, clips: WindowSet) -> Tensor:
-        """Windows of each action that the held-out clips have; few samples raise a distance and lower a coverage."""
-        reference = clips if self._held_out is None else self._held_out
-        return torch.bincount(reference.windows.action_ids, minlength=len(self.actions))
+        """Windows of each action that the held-out clips have; few samples raise a distance and lower a coverage.
+
+        Of an action that nobody held out performs, as many as the half of the training clips that makes its floor.
+        """
+        if self._held_out is None:
+            return torch.bincount(clips.windows.action_ids, minlength=len(self.actions))
+        counts, of_half = (
+            torch.bincount(part.windows.action_ids, minlength=len(self.actions))
+            for part in (self._held_out, self._halves[0])
+        )
+        return torch.where(counts > 0, counts, of_half)
 
     def _copies(self, near: Nearest) -> Sample:
         assert self._near_copies is not None

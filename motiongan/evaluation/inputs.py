@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from motiongan.errors import MotionganError, did_you_mean
 from motiongan.models.checkpoint import file_hash, read_metadata
 from motiongan.motion.clip import Clip
 from motiongan.motion.store import MotionFile, people_of
+from motiongan.motion.windows import DataConfig
 
 _log = logging.getLogger(__name__)
+FEWEST_CLIPS = 2  # of an action, whose training clips are parted in halves
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,11 @@ class EvaluationInputs:
     """Clips to evaluate, all of one frame rate.
 
     generated   clips by the name of their file (or folder and file, where two files have one name)
-    actions     those that the generated and the training clips share, which alone are measured
-    left_out    actions of the generated clips that no training clip has
-    window      frames that clips are cut to: the generated clips' median length
+    actions     those that the recognizer tells apart: see `read_inputs`
+    measured    those of them that the generated clips have
+    left_out    actions of the generated clips that are not among `actions`
+    window      frames that clips are cut to: the model's, or those that a model has by default
+    held_out    clips of `actions`
     held_out_from   where the held-out subjects are known from
     sources     what each file is: name, content hash, clips, provenance
     """
@@ -31,6 +36,7 @@ class EvaluationInputs:
     train: list[Clip]
     held_out: list[Clip]
     actions: tuple[str, ...]
+    measured: tuple[str, ...]
     left_out: tuple[str, ...]
     window: int
     held_out_subjects: tuple[str, ...]
@@ -47,6 +53,11 @@ def read_inputs(
     body_model: str = "motiongan",
 ) -> EvaluationInputs:
     """Read and check everything, or raise MotionganError in one line.
+
+    What is measured with must not depend on which of its actions a model was asked for, so actions and window are those
+    of the model, as a generated file records them. Of a file that does not, they are the labelled actions of which the
+    training people have `FEWEST_CLIPS` clips, and a model's default window. Of several files: all actions together and
+    the shortest window.
 
     held_out     "a,b,c", before the checkpoint's provenance, before the `held_out` that the generated files carry
     body_model   of the body that clips are posed on: body shapes of another one count as its mean, with a notice
@@ -73,30 +84,43 @@ def read_inputs(
     if trained - {sources["data"]["content_hash"]}:
         _log.warning("%s: other motion than the models were trained on: their training clips are not all here", data)
     train = [clip for clip in real if clip.subject not in subjects]
-    train_actions = {clip.action for clip in train}
+    counts = Counter(clip.action for clip in train if clip.action is not None)
+    plenty = {action for action, count in counts.items() if count >= FEWEST_CLIPS}
+    recorded = [_recorded(attributes) for attributes in provenances.values()]
+    known_actions = set().union(*(plenty if actions is None else actions & set(counts) for actions, _ in recorded))
     wanted = sorted({clip.action for clips in sets.values() for clip in clips if clip.action is not None})
-    actions = tuple(action for action in wanted if action in train_actions)
-    if not actions:
-        raise MotionganError(f"{data}: none of the generated actions ({', '.join(wanted)}) is among its training clips")
+    measured = tuple(action for action in wanted if action in known_actions)
+    if not measured:
+        raise MotionganError(f"{data}: its training clips have none, or too few, of {', '.join(wanted)}")
     for name, path in zip(names, generated):
-        if not any(clip.action in actions for clip in sets[name]):
-            raise MotionganError(f"{path}: none of its actions is among the training clips of {data}")
+        if not any(clip.action in measured for clip in sets[name]):
+            raise MotionganError(f"{path}: the training clips of {data} have none, or too few, of its actions")
     rates = {clip.frame_rate for clips in (real, *sets.values()) for clip in clips}
     if len(rates) > 1:
         shown = " and ".join(f"{rate:g}" for rate in sorted(rates))
         raise MotionganError(f"{data} and the generated clips have {shown} Hz; import --data at one --frame-rate")
-    lengths = sorted(clip.num_frames for clips in sets.values() for clip in clips)
+    window = min(max(1, round(seconds * rates.pop())) for _, seconds in recorded)
     return EvaluationInputs(
         generated=sets,
         train=train,
-        held_out=[clip for clip in real if clip.subject in subjects and clip.action in actions],
-        actions=actions,
-        left_out=tuple(action for action in wanted if action not in actions),
-        window=lengths[len(lengths) // 2],
+        held_out=[clip for clip in real if clip.subject in subjects and clip.action in known_actions],
+        actions=tuple(sorted(known_actions)),
+        measured=measured,
+        left_out=tuple(action for action in wanted if action not in measured),
+        window=window,
         held_out_subjects=tuple(subjects),
         held_out_from=known_from,
         sources=sources,
     )
+
+
+def _recorded(attributes: Mapping[str, Any]) -> tuple[set[str] | None, float]:
+    """The actions that a file says its model knows, None where it does not; and the model's window in seconds."""
+    try:
+        data = json.loads(attributes["config"])["data"]
+        return set(data["actions"]) or None, data["window"] / data["frame_rate"]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # another maker, clips of several models, recorded motion
+        return None, DataConfig().window / DataConfig().frame_rate
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -244,11 +244,11 @@ def add_separability(
         figures.add_draws("separability", area, len(second.clip_ids[mine].unique()))
 
 
-def estimate(values: Float[Tensor, "rows"], clips: ClipWeights) -> Estimate:
-    """A figure as its value and its draws in one tensor, over all the clips."""
+def estimate(values: Float[Tensor, "rows"], clips: ClipWeights, action_ids: Sequence[int]) -> Estimate:
+    """A figure as its value and its draws in one tensor, over all the clips of these actions."""
     if len(values) < 2:
         return Estimate(values[0].item())
-    return Estimate(values[0].item(), *interval(values[1:]), len(clips.sizes))
+    return Estimate(values[0].item(), *interval(values[1:]), sum(clips.clips_of(action) for action in action_ids))
 
 
 def _deviation(windows: PosedWindows) -> float:

@@ -17,14 +17,13 @@ def among(sample: FeatureSet, real: FeatureSet, counts: Tensor, *, seed: int) ->
     Within the action, since a rare one's nearest neighbours are otherwise other actions. Recall and coverage grow with
     the number of windows, so they are means over draws of `counts` windows of each action.
     """
-    drawn = equal_rows(sample.action_ids, counts, seed=seed)
+    there = torch.bincount(real.action_ids, minlength=len(counts)) > 0
+    drawn = equal_rows(sample.action_ids, torch.where(there, counts, 0), seed=seed)
     values: dict[str, list[Tensor]] = {name: [] for name in NAMES}
     my_rows, real_rows = [], []
     for action_id in torch.unique(sample.action_ids[drawn[0]]).tolist():
         mine = (sample.action_ids == action_id).nonzero()[:, 0]
         theirs = (real.action_ids == action_id).nonzero()[:, 0]
-        if not len(theirs):
-            continue
         # Whether a window lies among the real ones does not depend on the others: all of them count.
         every = neighbourhoods(real.features[theirs], sample.features[mine])
         values["precision"].append(every.precision)

@@ -100,6 +100,13 @@ class Recognizer(nn.Module):
         """Logits of the actions."""
         return self.to_logits(self._features(inputs, mask))
 
+    def content_hash(self) -> str:
+        """SHA-256 of all weights: figures compare where it is the same."""
+        digest = hashlib.sha256()
+        for name, values in self.state_dict().items():
+            digest.update(name.encode() + values.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
 
 def train_recognizer(
     inputs: Float[Tensor, "windows frames channels"],

@@ -10,6 +10,7 @@ from typing import Any
 
 from motiongan.evaluation import bootstrap, controls, metrics
 from motiongan.evaluation.athletics_report import Distances, athletics_facts, athletics_table
+from motiongan.evaluation.evaluate import FEWEST_ACTIONS
 from motiongan.evaluation.figures import AS_REAL, FIGURES, HIGHER, LOWER, OVERALL, Estimate, Row, actions_of, written
 from motiongan.evaluation.frechet import NUM_DRAWS
 from motiongan.evaluation.inputs import EvaluationInputs
@@ -53,7 +54,13 @@ class Picture:
 
 
 def report_facts(
-    inputs: EvaluationInputs, rows: Mapping[str, Row], distances: Distances, *, seed: int, body: str
+    inputs: EvaluationInputs,
+    rows: Mapping[str, Row],
+    distances: Distances,
+    *,
+    seed: int,
+    body: str,
+    recognizer_hash: str,
 ) -> dict[str, Any]:
     """All that report.json holds; the same for the same inputs and seed. `distances`: of the measures of athletes."""
     import numpy as np
@@ -68,7 +75,9 @@ def report_facts(
         "versions": {"motiongan": __version__, "torch": torch.__version__, "numpy": np.__version__},
         "recognizer": {
             "name": NAME,
+            "sha256": recognizer_hash,
             "seed": seed,
+            "actions": list(inputs.actions),
             "trained_on_clips": len([clip for clip in inputs.train if clip.action in inputs.actions]),
             "held_out_accuracy": None if accuracy is None else _estimate(accuracy),
         },
@@ -77,7 +86,7 @@ def report_facts(
             "window_frames": inputs.window,
             "frame_rate": inputs.sources["data"]["frame_rate"],
             "body": body,
-            "actions": list(inputs.actions),
+            "actions": list(inputs.measured),
             "actions_left_out": list(inputs.left_out),
             "held_out_subjects": list(inputs.held_out_subjects),
             "held_out_from": inputs.held_out_from,
@@ -88,6 +97,7 @@ def report_facts(
             "interval": "95 % percentile bootstrap over clips, within each action",
             "bootstrap_draws": bootstrap.DRAWS,
         },
+        "remarks": _remarks(inputs),
         "sources": inputs.sources,
         "rows": {
             label: {
@@ -98,6 +108,26 @@ def report_facts(
         },
         "athletics": athletics_facts(distances),
     }
+
+
+def _remarks(inputs: EvaluationInputs) -> list[str]:
+    """What a reader must know of the actions, a line each."""
+    remarks = []
+    if inputs.left_out:
+        remarks.append(
+            f"not measured, since the recognizer has too few training clips of them: {', '.join(inputs.left_out)}"
+        )
+    if len(inputs.actions) < FEWEST_ACTIONS:
+        remarks.append(
+            f"a dash where a figure needs a recognizer, which has nothing to tell apart: {inputs.actions[0]} is the only"
+            " action"
+        )
+    elif len(inputs.measured) < FEWEST_ACTIONS:
+        remarks.append(
+            "a dash for clips named by a recognizer taught on the measured clips, which needs more actions than"
+            f" {inputs.measured[0]}"
+        )
+    return remarks
 
 
 def write_report(
@@ -157,6 +187,7 @@ def _page(
         " other clips of the same origin. <span class=off>Orange</span> figures are worse than, or away from, both"
         " real columns, beyond the intervals.</p>",
         f"<p class=note>{_text(_set_up(facts))}</p>",
+        *(f"<p class=note>{_text(_sentence(line))}</p>" for line in (recognizer_line(facts), *facts["remarks"])),
         *(f"<p>{_in_short(label, rows)}</p>" for label in made),
         "<h2>All figures</h2>",
         _overall(rows),
@@ -172,8 +203,6 @@ def _page(
         parts += [f"<li><b>{_text(name)}</b>: {_text(text)}</li>" for name, text in controls.CONTROLS.items()]
         parts.append("</ul>")
     parts += ["<h2>How it was measured</h2>", _method(facts), _sources(facts)]
-    if protocol["actions_left_out"]:
-        parts.append(f"<p>Not measured, since no training clip has them: {_text(protocol['actions_left_out'])}.</p>")
     return (
         f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{_text(title)}</title><style>{_STYLE}</style>\n"
         + "\n".join(parts)
@@ -189,6 +218,20 @@ def _set_up(facts: Mapping[str, Any]) -> str:
         f" {', '.join(protocol['held_out_subjects'])}. All clips are cut to windows of {seconds:.1f} s."
         " Overall figures weigh each action that the held-out people performed alike."
     )
+
+
+def recognizer_line(facts: Mapping[str, Any]) -> str:
+    """What the recognizer is, and how often it is right on people whom it never saw."""
+    recognizer, found = facts["recognizer"], facts["recognizer"]["held_out_accuracy"]
+    line = f"recognizer of {', '.join(recognizer['actions'])} ({recognizer['sha256'][:8]})"
+    if found is None or found["value"] is None:
+        return line
+    bounds = "" if found["low"] is None else f" [{found['low']:.1%}, {found['high']:.1%}]"
+    return f"{line}: names {found['value']:.1%}{bounds} of the held-out people's clips rightly"
+
+
+def _sentence(line: str) -> str:
+    return f"{line[:1].upper()}{line[1:]}."
 
 
 def _overall(rows: Mapping[str, Row]) -> str:

@@ -7,9 +7,15 @@ import pytest
 from motiongan.cli.main import main
 from motiongan.evaluation import evaluate as evaluation
 from motiongan.evaluation.controls import CONTROLS
-from motiongan.motion.store import write_clips
+from motiongan.motion.store import read_clips, write_clips
 
 PROVENANCE = {"checkpoint": "0" * 64, "seed": 0, "training_data": "", "config": "{}"}
+# As `generate` writes it: what the model knows, whatever it was asked for.
+RECORD = {
+    **PROVENANCE,
+    "config": json.dumps({"data": {"actions": ["walk", "squat", "fly"], "window": 32, "frame_rate": 30.0}}),
+    "held_out": '["ben"]',
+}
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def files(tmp_path, make_clip, monkeypatch):
     write_clips("data.h5", real, kind="captured")
     labels = ("walk", "squat", "fly")
     made = [replace(make_clip(50 + i, num_frames=36, action=labels[i % 3]), seed=i) for i in range(12)]
-    write_clips("aug.h5", made, kind="generated", provenance={**PROVENANCE, "held_out": '["ben"]'})
+    write_clips("aug.h5", made, kind="generated", provenance=RECORD)
     write_clips("old.h5", made, kind="generated", provenance=PROVENANCE)
     return tmp_path
 
@@ -36,8 +42,8 @@ def test_two_runs_write_equal_reports_that_need_no_other_file(files, capsys):
     assert main(["evaluate", "aug.h5", "--data", "data.h5", "--out", "one"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^figure +aug +held-out real +training real$", shown, re.MULTILINE)
-    assert "not measured, since no training clip has them: fly" in shown
-    assert len(list((files / "cache/motiongan/recognizers").glob("*.safetensors"))) == 2  # real, aug
+    assert "not measured, since the recognizer has too few training clips of them: fly" in shown
+    assert len(list((files / "cache/motiongan/recognizers").glob("*.safetensors"))) == 4  # real, aug, ben, half
     # Now the recognizers are found again.
     assert main(["evaluate", "aug.h5", "--data", "data.h5", "--out", "two"]) == 0
     for name in ("report.json", "report.html"):
@@ -56,13 +62,58 @@ def test_two_runs_write_equal_reports_that_need_no_other_file(files, capsys):
     assert "href" not in page
 
 
+def test_a_file_of_one_action_is_measured_by_the_recognizer_of_all_that_its_model_knows(files, capsys):
+    walks = [clip for clip in read_clips("aug.h5") if clip.action == "walk"]
+    write_clips("walks.h5", walks, kind="generated", provenance=RECORD)
+    for name in ("aug", "walks"):
+        assert main(["evaluate", f"{name}.h5", "--data", "data.h5", "--out", name]) == 0
+    assert "needs more actions than walk" in capsys.readouterr().out
+    every, walking = (json.loads((files / name / "report.json").read_text()) for name in ("aug", "walks"))
+    assert walking["recognizer"] == every["recognizer"] | {
+        "held_out_accuracy": walking["rows"]["held-out real"]["walk"]["accuracy"]
+    }
+    assert walking["recognizer"]["actions"] == ["squat", "walk"]
+    assert walking["protocol"]["window_frames"] == every["protocol"]["window_frames"] == 32
+    assert walking["protocol"]["actions"] == ["walk"]
+    assert set(walking["rows"]["training real"]) == {"overall", "walk"}
+    for figure in ("accuracy", "multimodality", "nn_mm", "precision", "jerk_ratio"):
+        whole, part = (rows["rows"][name]["walk"][figure] for name, rows in (("aug", every), ("walks", walking)))
+        assert part["value"] == pytest.approx(whole["value"])
+    # Of a recognizer taught on walks alone nothing is told.
+    assert "synthetic_accuracy" in every["rows"]["aug"]["walk"]
+    assert "synthetic_accuracy" not in walking["rows"]["walks"]["walk"]
+
+
+def test_without_a_record_the_recognizer_knows_what_the_training_people_do_often_enough(files, make_clip):
+    more = [make_clip(90 + i, num_frames=40, action=action, subject="anna") for i, action in enumerate(("run", "run"))]
+    write_clips("data.h5", [*read_clips("data.h5"), *more, make_clip(99, action="roll", subject="anna")],
+                kind="captured", force=True)  # fmt: skip
+    assert main(["evaluate", "old.h5", "--data", "data.h5", "--held-out", "ben"]) == 0
+    facts = json.loads((files / "report/report.json").read_text())
+    assert facts["recognizer"]["actions"] == ["run", "squat", "walk"]
+    assert facts["protocol"]["actions"] == ["squat", "walk"]
+    assert facts["protocol"]["window_frames"] == 64
+
+
+def test_with_one_action_to_know_figures_of_the_recognizer_are_dashes_and_why_is_told(files, capsys):
+    record = {**RECORD, "config": RECORD["config"].replace('"squat", "fly"', '"fly"')}
+    write_clips("walks.h5", [c for c in read_clips("aug.h5") if c.action == "walk"], kind="generated", provenance=record)
+    assert main(["evaluate", "walks.h5", "--data", "data.h5"]) == 0
+    shown = capsys.readouterr().out
+    assert "nothing to tell apart: walk is the only action" in shown
+    assert re.search(r"^FID +- +- +-$", shown, re.MULTILINE)
+    assert re.search(r"^accuracy +- +- +-$", shown, re.MULTILINE)
+    assert "nothing to tell apart" in (files / "report/report.html").read_text()
+    assert re.search(r"^jerk / train +\d", shown, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["old.h5"], "old: does not say which subjects of data.h5 .* --checkpoint or --held-out"),
         (["aug.h5", "--held-out", "bn"], "no clips of the held-out subject `bn` .*did you mean `ben`"),
         (["aug.h5", "--held-out", ","], "names no subject"),
-        (["aug.h5", "--held-out", "anna,ben,carl"], "none of the generated actions"),
+        (["aug.h5", "--held-out", "anna,ben,carl"], "have none, or too few, of fly, squat, walk"),
         (["aug.h5", "aug.h5"], "given twice"),
         (["aug.h5", "--seed", "-1"], "--seed is -1"),
         (["aug.h5", "--window", "3"], "--window is 3, expected 8 frames or more"),

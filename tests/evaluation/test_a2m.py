@@ -267,7 +267,8 @@ def files(quick, tmp_path, make_clip, monkeypatch, classifier):
     ]
     write_clips("data.h5", real, kind="captured")
     made = [replace(make_clip(50 + i, num_frames=36, action=real[i % 3].action), seed=i) for i in range(9)]
-    provenance = {"checkpoint": "0" * 64, "seed": 0, "training_data": "", "config": "{}", "held_out": '["ben"]'}
+    config = json.dumps({"data": {"actions": ["walk", "punch", "squat"], "window": 64, "frame_rate": 30.0}})
+    provenance = {"checkpoint": "0" * 64, "seed": 0, "training_data": "", "config": config, "held_out": '["ben"]'}
     write_clips("aug.h5", made, kind="generated", provenance=provenance)
     torch.save({"model": classifier.state_dict(), "iteration": 1}, "classifier.tar")
     return ["evaluate", "aug.h5", "--data", "data.h5", "--protocol", "a2m"]

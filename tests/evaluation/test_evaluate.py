@@ -144,6 +144,33 @@ def test_an_action_is_measured_without_held_out_clips_too(body, trans_height):
     assert made[OVERALL]["low_toe_share"] == made["wave"]["low_toe_share"]
 
 
+def test_an_action_that_nobody_held_out_performs_is_compared_with_the_training_clips(body, trans_height):
+    held_out = [clip for clip in clips(4, 500, trans_height) if clip.action == "wave"]
+    evaluator = Evaluator(
+        clips(16, 0, trans_height), held_out, actions=ACTIONS, seed=0, body=body, window=40, recognizer_steps=40
+    )
+    honest = evaluator.measure(clips(8, 900, trans_height))
+    waves = [replace(clip, action="kick") for clip in clips(8, 950, trans_height) if clip.action == "wave"]
+    floor = evaluator.assess_training()["kick"]
+    for name in ("kid", "precision", "recall", "coverage"):
+        assert math.isfinite(honest["kick"][name])
+        assert math.isfinite(floor[name].value)
+    assert evaluator.measure(waves)["kick"]["kid"] > honest["kick"]["kid"]
+    assert floor["coverage"].clips == 8  # one half against the other
+    assert "kid_held_out" not in honest["kick"]
+    # What is overall stays with the action that the held-out people have.
+    assert honest[OVERALL]["coverage"] == honest["wave"]["coverage"]
+    assert honest[OVERALL]["kid"] == pytest.approx(honest["wave"]["kid"])
+    assert evaluator.assess(clips(8, 900, trans_height), teach=False)[OVERALL]["diversity"].clips == 8
+
+
+def test_the_training_row_names_one_half_by_a_recognizer_taught_on_the_other(evaluator):
+    named = evaluator.assess_training()[OVERALL]["synthetic_accuracy_train"]
+    assert named.value > 0.9  # two unlike actions
+    assert named.clips == 24  # of 24 each, half
+    assert evaluator.assess_held_out()[OVERALL]["synthetic_accuracy_train"].clips == 48
+
+
 def test_mixed_frame_rates_are_refused_in_one_line(body, trans_height):
     mixed = [made_up_clip("wave", 0, trans_height), replace(made_up_clip("wave", 1, trans_height), frame_rate=60.0)]
     with pytest.raises(MotionganError, match=r"30\.0, 60\.0.*--frame-rate"):

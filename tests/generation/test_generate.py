@@ -224,6 +224,8 @@ def test_provenance_names_model_seed_data_and_recipe(generator, tiny_model):
     assert said["seed"] == 9
     assert said["training_data"] == generator.file.provenance["training_data"]
     assert json.loads(said["config"])["generator"]["width"] == 16
+    assert json.loads(said["config"])["data"]["actions"] == list(generator.actions)
+    assert generator.file.config["data"]["actions"] == []  # the recipe took all that its data have
     assert json.loads(said["held_out"]) == generator.file.provenance["held_out"]
 
 
