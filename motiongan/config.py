@@ -79,7 +79,8 @@ def _recipe(path: str | Path) -> Path:
         return file
     if not file.suffix and (named := shipped(f"configs/{file}.yaml")).exists():
         return named
-    known = sorted(recipe.stem for recipe in shipped("configs").glob("*.yaml"))
+    recipes = [recipe.relative_to(shipped("configs")).with_suffix("") for recipe in shipped("configs").rglob("*.yaml")]
+    known = [recipe.as_posix() for recipe in sorted(recipes, key=lambda one: (len(one.parts), one))]
     raise MotionganError(f"{path}: no such configuration; give a YAML file or one of {', '.join(known)}")
 
 

@@ -114,8 +114,11 @@ def test_an_empty_file_changes_nothing(write):
 
 def test_a_recipe_is_found_by_name_and_a_missing_one_is_answered_with_those_there_are():
     assert load_config(TrainConfig, "gru").generator.kind == "gru"
-    with pytest.raises(MotionganError, match="nope: no such configuration; give a YAML file or one of conv, demo, gru"):
-        load_config(TrainConfig, "nope")
+    with pytest.raises(MotionganError, match=r"wgan-gp: no such configuration; .* one of conv, demo, gru") as answer:
+        load_config(TrainConfig, "wgan-gp")
+    assert "gru, baselines/began, " in str(answer.value)
+    assert "baselines/wgan-gp" in str(answer.value)
+    assert load_config(TrainConfig, "baselines/wgan-gp").losses.adversarial == "wgan-gp"
 
 
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in shipped("configs").glob("*.yaml")))

@@ -1,7 +1,6 @@
 """Measure generated motion beside held-out real motion: a table, report.json and report.html."""
 
 import argparse
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
     from motiongan.evaluation.report import Picture
     from motiongan.evaluation.windows import PosedWindows
 
-_log = logging.getLogger(__name__)
 _SHORTEST_WINDOW = 8  # frames
-_PAIRS = 6  # nearest pairs that are drawn
 _DRAWN_CLIPS = 12  # clips on a sheet, about
 
 
@@ -80,7 +77,15 @@ def execute(args: argparse.Namespace) -> None:
     from motiongan.evaluation.figures import overall_table, plain_table
     from motiongan.evaluation.inputs import read_inputs
     from motiongan.evaluation.recognizer import recognizer_cache
-    from motiongan.evaluation.report import REAL, TRAINING, recognizer_line, report_facts, write_report
+    from motiongan.evaluation.report import (
+        CONTROL,
+        REAL,
+        TRAINING,
+        control_lines,
+        recognizer_line,
+        report_facts,
+        write_report,
+    )
 
     parse_device("cpu")  # one thread: the last bits do not depend on the number of cores
     body = load_body(args.body)
@@ -94,15 +99,6 @@ def execute(args: argparse.Namespace) -> None:
         )
     if args.window is not None:
         inputs = replace(inputs, window=args.window)
-    for name, clips in inputs.generated.items():
-        if (longest := max(clip.num_frames for clip in clips)) < inputs.window:
-            _log.warning(
-                "%s: no clip is longer than %d frames, while real ones are cut to %d; --window %d compares equal lengths",
-                name,
-                longest,
-                inputs.window,
-                longest,
-            )
     evaluator = Evaluator(
         inputs.train,
         inputs.held_out,
@@ -122,7 +118,7 @@ def execute(args: argparse.Namespace) -> None:
         from motiongan.evaluation.controls import assess_controls
 
         spoilt = assess_controls(evaluator, inputs.train, inputs.held_out, seed=args.seed)
-        rows |= {f"control: {name}": row for name, row in spoilt.items()}
+        rows |= {CONTROL + name: row for name, row in spoilt.items()}
     facts = report_facts(
         inputs,
         rows,
@@ -143,7 +139,8 @@ def execute(args: argparse.Namespace) -> None:
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in overall_table(rows).splitlines()]
     print(plain_table([table[0], *table[2:]]))
     print(f"{args.out / HTML_NAME}: {', '.join(inputs.measured)}; held out: {', '.join(inputs.held_out_subjects)}")
-    for line in (recognizer_line(facts), *facts["remarks"]):
+    shown = [CONTROL + f"{name}: {line}" for name, line in control_lines(rows).items()]
+    for line in (recognizer_line(facts), *facts["remarks"], *shown):
         print(line)
 
 
@@ -167,6 +164,8 @@ def _action2motion(args: argparse.Namespace) -> None:
     target = args.out / "a2m.json"
     if args.controls:
         raise MotionganError("--controls goes with --protocol own")
+    if unused := [name for name, given in (("--window", args.window), ("--cache", args.cache)) if given is not None]:
+        raise MotionganError(f"{' and '.join(unused)}: --protocol a2m uses none; leave out")
     if args.classifier is None:
         raise MotionganError("--protocol a2m needs --classifier FILE, from the authors' GitHub page, under model_file/")
     if target.exists() and not args.force:
@@ -225,10 +224,21 @@ def _pictures(
             Picture(f"Clips: {name}", text, plots.sheet(plots.pick(clips, inputs.measured, each, seed=seed), body))
         )
     for name, clips in inputs.generated.items():
-        if pairs := evaluator.nearest_pairs(posed[name], _PAIRS):
-            text = "The generated pieces nearest to any training clip, each above that training clip. Are they copies?"
+        if pairs := evaluator.nearest_pairs(posed[name]):
+            text = (
+                "Of each action the generated piece nearest to any training clip, above that training clip. Are they"
+                " copies? " + "; ".join(plots.pair_text(pair, clips, inputs.train) for pair in pairs) + "."
+            )
             picture = plots.pairs_sheet(pairs, clips, inputs.train, body)
             pictures.append(Picture(f"Nearest pairs: {name}", text, picture))
+    sets = {**posed, REAL: evaluator.held_out_windows}
+    distances = {name: evaluator.training_distances(windows) for name, windows in sets.items() if windows is not None}
+    if any(len(found) for found in distances.values()):
+        text = (
+            "How far the middle 0.8 s of every window is from the nearest training motion, as a share of the set's"
+            " windows of the actions that the held-out people have. Copies pile up at 0; beside the held-out people a set should not lean to the left."
+        )
+        pictures.append(Picture("Distances to the training motion", text, plots.distances_plot(distances, (REAL,))))
     return pictures
 
 

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `motiongan train`."""
     parser.add_argument("--data", required=True, metavar="FILE", help="motion file (.h5) with labelled clips")
-    parser.add_argument("--config", metavar="NAME", help="recipe: a YAML file or a shipped one (demo, conv, gru)")
+    parser.add_argument(
+        "--config",
+        metavar="NAME",
+        help="recipe: a YAML file or a shipped one (demo, conv, gru, baselines/wgan-gp, ...)",
+    )
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one option; repeatable; loss=wgan-gp"
     )

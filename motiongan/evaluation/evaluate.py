@@ -166,10 +166,18 @@ class Evaluator:
             for action, measures in every.items()
         }
 
-    def nearest_pairs(self, clips: Sequence[Clip] | PosedWindows, count: int) -> list[NearPair]:
-        """The clips that are nearest to a training clip, one pair per training clip, the nearest first."""
+    def nearest_pairs(self, clips: Sequence[Clip] | PosedWindows) -> list[NearPair]:
+        """Of each action the clip that is nearest to a training clip, with that, the nearest first."""
         windows = self._posed(clips)
-        return self._training_motion.pairs(windows, self._training_motion.nearest(windows), count)
+        return self._training_motion.pairs(windows, self._training_motion.nearest(windows))
+
+    def training_distances(self, clips: Sequence[Clip] | PosedWindows) -> Tensor:
+        """Distance in mm of the windows to the nearest training motion; of actions that the held-out clips have too."""
+        near = self._training_motion.nearest(self._posed(clips))
+        counts = near.distances.isfinite()
+        if self._held_out is not None:
+            counts &= torch.isin(near.action_ids, self._held_out.windows.action_ids)
+        return near.distances[counts]
 
     def _of_measured(self, windows: PosedWindows) -> PosedWindows:
         return windows[torch.isin(windows.action_ids, torch.tensor(self._measured)).nonzero()[:, 0]]

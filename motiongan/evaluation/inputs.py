@@ -119,7 +119,12 @@ def _recorded(attributes: Mapping[str, Any]) -> tuple[set[str] | None, float]:
     try:
         data = json.loads(attributes["config"])["data"]
         return set(data["actions"]) or None, data["window"] / data["frame_rate"]
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):  # another maker, clips of several models, recorded motion
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        ZeroDivisionError,
+    ):  # another maker, clips of several models, recorded motion
         return None, DataConfig().window / DataConfig().frame_rate
 
 

@@ -62,22 +62,21 @@ class TrainingMotion:
         action_ids = windows.action_ids[pieces.rows]
         return Nearest(distance * scale, found, pieces.rows, pieces.begins, action_ids, clip_ids)
 
-    def pairs(self, windows: PosedWindows, near: Nearest, count: int) -> list[NearPair]:
-        """The windows' clips that are nearest to a training clip, one pair per training clip, the nearest first."""
+    def pairs(self, windows: PosedWindows, near: Nearest) -> list[NearPair]:
+        """Of each action the window that is nearest to a training clip, the nearest first."""
         pairs: dict[int, NearPair] = {}
         for piece in near.distances.argsort(stable=True).tolist():
+            if (action_id := int(near.action_ids[piece])) in pairs:
+                continue
             row, candidate = int(near.rows[piece]), int(near.found[piece])
             shown_row = int(self._candidates.rows[candidate])
-            pair = NearPair(
+            pairs[action_id] = NearPair(
                 clip=int(windows.clip_ids[row]),
                 begin=int(windows.starts[row] + near.begins[piece]),
                 train_clip=int(self._shown.clip_ids[shown_row]),
                 train_begin=int(self._shown.starts[shown_row] + self._candidates.begins[candidate]),
                 distance_mm=near.distances[piece].item(),
             )
-            pairs.setdefault(pair.train_clip, pair)
-            if len(pairs) == count:
-                break
         return list(pairs.values())
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor
 
 from motiongan.body.smpl import Body
 from motiongan.evaluation.figures import FIGURES, OVERALL, Row
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito
 REAL_COLOURS = ("#333333", "#8a7f6a")
 PLOTTED = (
+    "fid",
+    "kid",
+    "fid_held_out",
+    "kid_held_out",
     "accuracy",
     "synthetic_accuracy",
     "precision",
@@ -87,6 +93,37 @@ def pairs_sheet(pairs: Sequence[NearPair], clips: Sequence[Clip], train: Sequenc
             who = f"{kind}, {pair.distance_mm:.0f} mm" if kind == "generated" else clip.subject
             shown.append(replace(piece, action=f"{clip.action}", subject=who))
     return sheet(shown, body)
+
+
+def pair_text(pair: NearPair, clips: Sequence[Clip], train: Sequence[Clip]) -> str:
+    """A pair in words: action, distance, and where its training motion is from."""
+    clip, real = clips[pair.clip], train[pair.train_clip]
+    begin, length = pair.train_begin / real.frame_rate, MATCH_LENGTH
+    label = "" if real.action == clip.action else f", a {real.action}"
+    return (
+        f"{clip.action} {pair.distance_mm:.0f} mm: {real.source or 'a clip of no known source'} from {begin:.2f} s of"
+        f" the clip, {length:g} s long ({real.subject or 'somebody'}{label})"
+    )
+
+
+def distances_plot(distances: Mapping[str, Float[Tensor, "windows"]], real: Sequence[str]) -> bytes:
+    """Histograms of each set's distances (mm) to the training motion, as shares of its windows, one over the other."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panel = figure.subplots()
+    edges = np.linspace(0, max(float(found.max()) for found in distances.values() if len(found)) or 1.0, 31)
+    for place, (label, found) in enumerate(distances.items()):
+        colour = REAL_COLOURS[0] if label in real else COLOURS[place % len(COLOURS)]
+        shares = np.histogram(found.numpy(), edges)[0] / max(len(found), 1)
+        panel.stairs(shares, edges, color=colour, label=label, fill=label in real, alpha=0.35 if label in real else 1.0)
+    panel.set_xlabel("mm to the nearest training motion", fontsize=9)
+    panel.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    panel.tick_params(labelsize=8)
+    panel.legend(fontsize=8, frameon=False)
+    return png_of(figure)
 
 
 def pick(clips: Sequence[Clip], actions: Sequence[str], each: int, *, seed: int) -> list[Clip]:

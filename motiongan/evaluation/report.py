@@ -19,7 +19,7 @@ from motiongan.evaluation.phases import NUM_PHASES
 from motiongan.evaluation.recognizer import NAME
 from motiongan.files import write_json, write_whole
 
-REAL, TRAINING = "held-out real", "training real"
+REAL, TRAINING, CONTROL = "held-out real", "training real", "control: "
 JSON_NAME, HTML_NAME = "report.json", "report.html"
 
 _STYLE = """
@@ -107,6 +107,10 @@ def report_facts(
             for label, row in rows.items()
         },
         "athletics": athletics_facts(distances),
+        "controls": {
+            name: {one.figure: {"expected": one.expected, "shown": one.shown} for one in found}
+            for name, found in _verdicts(rows).items()
+        },
     }
 
 
@@ -119,8 +123,8 @@ def _remarks(inputs: EvaluationInputs) -> list[str]:
         )
     if len(inputs.actions) < FEWEST_ACTIONS:
         remarks.append(
-            f"a dash where a figure needs a recognizer, which has nothing to tell apart: {inputs.actions[0]} is the only"
-            " action"
+            f"a dash where a figure needs a recognizer, which has nothing to tell apart: {inputs.actions[0]} is the"
+            " only action"
         )
     elif len(inputs.measured) < FEWEST_ACTIONS:
         remarks.append(
@@ -170,8 +174,7 @@ def _page(
     distributions: Mapping[str, Picture],
     moving: str,
 ) -> str:
-    protocol = facts["protocol"]
-    made = [label for label in rows if label not in (REAL, TRAINING) and not label.startswith("control")]
+    made = [label for label in rows if label not in (REAL, TRAINING) and not label.startswith(CONTROL)]
     title = f"How good is {' and '.join(made)}?"
     parts = [
         f"<h1>{_text(title)}</h1>",
@@ -198,9 +201,14 @@ def _page(
         *_athletics(distances, distributions),
         *_pictures(pictures[1:]),
     ]
-    if any(label.startswith("control") for label in rows):
+    if any(label.startswith(CONTROL) for label in rows):
         parts.append("<h2>Controls</h2><p>Motion spoilt on purpose, to show that the ruler measures.</p><ul>")
-        parts += [f"<li><b>{_text(name)}</b>: {_text(text)}</li>" for name, text in controls.CONTROLS.items()]
+        lines = control_lines(rows)
+        parts += [
+            f"<li><b>{_text(name)}</b>: {_text(control.meaning)} {_text(_sentence(lines[name]))}</li>"
+            for name, control in controls.CONTROLS.items()
+            if name in lines
+        ]
         parts.append("</ul>")
     parts += ["<h2>How it was measured</h2>", _method(facts), _sources(facts)]
     return (
@@ -218,6 +226,36 @@ def _set_up(facts: Mapping[str, Any]) -> str:
         f" {', '.join(protocol['held_out_subjects'])}. All clips are cut to windows of {seconds:.1f} s."
         " Overall figures weigh each action that the held-out people performed alike."
     )
+
+
+def control_lines(rows: Mapping[str, Row]) -> dict[str, str]:
+    """By control, which figures show it and which should but do not, beside the held-out row's."""
+    lines = {}
+    for name, found in _verdicts(rows).items():
+        parts = []
+        for shown, word in ((True, "shown"), (False, "not shown")):
+            told = [
+                f"{FIGURES[one.figure].heading} {written(one.figure, _figure(rows, CONTROL + name, one.figure))}"
+                f" (must be {one.expected} {written(one.figure, _figure(rows, REAL, one.figure), interval=True)})"
+                for one in found
+                if one.shown == shown
+            ]
+            parts += [f"{word} by {', '.join(told)}"] * bool(told)
+        lines[name] = "; ".join(parts)
+    return lines
+
+
+def _verdicts(rows: Mapping[str, Row]) -> dict[str, list[controls.Verdict]]:
+    real = rows.get(REAL) or {OVERALL: {}}
+    return {
+        name: controls.verdicts(name, rows[CONTROL + name], real)
+        for name in controls.CONTROLS
+        if CONTROL + name in rows
+    }
+
+
+def _figure(rows: Mapping[str, Row], label: str, name: str) -> Estimate | None:
+    return rows.get(label, {}).get(OVERALL, {}).get(name)
 
 
 def recognizer_line(facts: Mapping[str, Any]) -> str:
@@ -268,7 +306,7 @@ def _action_table(rows: Mapping[str, Row], names: Sequence[str]) -> str:
         f"<div class=wide><table class=dense><thead><tr><th>action</th><th class=label>clips</th>{heads}</tr></thead>"
     ]
     for action in actions_of(rows):
-        labels = [label for label, row in rows.items() if action in row and not label.startswith("control")]
+        labels = [label for label, row in rows.items() if action in row and not label.startswith(CONTROL)]
         for place, label in enumerate(labels):
             cells = "".join(_cell(name, label, action, rows, number=False) for name in names)
             count = rows[label][action].get("clips", Estimate(math.nan))
@@ -351,7 +389,8 @@ def _method(facts: Mapping[str, Any]) -> str:
         f" on joint positions and velocities, trained on {recognizer['trained_on_clips']} real clips of the training"
         " subjects; distances, diversity and neighbourhoods are taken in its 32 features. Figures of reports with"
         " another recognizer, data or actions do not compare. FID, recall and coverage are means over"
-        f" {protocol['equal_count_draws']} draws of as many windows of each action as the held-out people have."
+        f" {protocol['equal_count_draws']} draws of as many windows of each action as the held-out people have, or"
+        " half of the training clips where they lack it."
         f" Neighbourhoods reach to the {protocol['neighbours']}th neighbour within the action (Naeem et al. 2020)."
         " Diversity and KID look at pairs of two different clips, at most 1,500 windows of a set. Intervals:"
         f" {_text(protocol['interval'])}, {protocol['bootstrap_draws']} draws at most; n is the number of clips drawn"

@@ -201,7 +201,7 @@ class MotionGenerator:
     def provenance(self, seed: int) -> dict[str, Any]:
         """What a motion file should say about clips of this model: attributes for MotionWriter."""
         made, config = self.file.provenance, self.file.config
-        # A recipe without data.actions takes all that its data have: spelt out, a file of one says what the model knows.
+        # A recipe without data.actions takes all that its data have; spelt out, a file of one says what the model knows
         config = {**config, "data": {**config.get("data", {}), "actions": list(self.actions)}}
         return {
             "checkpoint": file_hash(self.path),

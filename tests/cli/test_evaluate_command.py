@@ -53,8 +53,10 @@ def test_two_runs_write_equal_reports_that_need_no_other_file(files, capsys):
     assert facts["rows"]["aug"]["overall"]["windows"]["value"] == 8
     assert len(facts["sources"]["data"]["content_hash"]) == 64
     page = (files / "one/report.html").read_text()
-    assert page.count("data:image/png;base64,") == 6  # plot, generated, real, nearest pairs; measures of two actions
-    assert page.count("src=") == 6
+    # Plot, generated, real, nearest pairs, distances to the training motion; measures of two actions.
+    assert page.count("data:image/png;base64,") == page.count("src=") == 7
+    assert re.search(r"walk \d+ mm: .* from \d\.\d\d s of the clip, 0.8 s long \((anna|carl)", page)
+    assert "of the held-out people&#x27;s clips rightly" in page
     assert "<b>In short.</b>" in page
     assert facts["athletics"]["aug"]["walk"]["speed"]["quartiles"][1] == pytest.approx(1.0, abs=0.1)
     assert facts["rows"]["training real"]["overall"]["fid_held_out"]["value"] > 0
@@ -97,7 +99,9 @@ def test_without_a_record_the_recognizer_knows_what_the_training_people_do_often
 
 def test_with_one_action_to_know_figures_of_the_recognizer_are_dashes_and_why_is_told(files, capsys):
     record = {**RECORD, "config": RECORD["config"].replace('"squat", "fly"', '"fly"')}
-    write_clips("walks.h5", [c for c in read_clips("aug.h5") if c.action == "walk"], kind="generated", provenance=record)
+    write_clips(
+        "walks.h5", [c for c in read_clips("aug.h5") if c.action == "walk"], kind="generated", provenance=record
+    )
     assert main(["evaluate", "walks.h5", "--data", "data.h5"]) == 0
     shown = capsys.readouterr().out
     assert "nothing to tell apart: walk is the only action" in shown
@@ -142,5 +146,9 @@ def test_a_report_is_replaced_by_force_only_and_the_option_names_the_held_out_be
     assert facts["protocol"]["window_frames"] == 26
     assert facts["rows"]["aug"]["overall"]["windows"]["value"] == 8  # 26 of 36 frames; what is left is too short
     assert facts["rows"]["control: copies"]["overall"]["nn_ratio"]["value"] < 0.01
+    assert set(facts["controls"]) == set(CONTROLS)
+    assert facts["controls"]["copies"]["nn_ratio"] == {"expected": "below", "shown": True}
+    assert "control: copies: shown by" in capsys.readouterr().out
+    assert "Shown by" in (files / "report/report.html").read_text()
     made = [f"control: {name}" for name in CONTROLS]
     assert list(facts["rows"]) == ["aug", "held-out real", "training real", *made]

@@ -294,6 +294,7 @@ def test_mistakes_with_the_protocol_are_told_in_one_line_and_leave_nothing(files
     for arguments, message in (
         (files, "needs --classifier FILE"),
         ([*files, "--classifier", "classifier.tar", "--controls"], "--controls goes with --protocol own"),
+        ([*files, "--window", "32", "--cache", "c"], "--window and --cache: --protocol a2m uses none; leave out"),
         ([*own, "--classifier", "classifier.tar"], "go with --protocol a2m"),
         ([*files, "--classifier", "data.h5"], "not an action classifier"),
         ([*files, "--classifier", "classifier.tar", "--class-map", "walk="], "no action with a class"),

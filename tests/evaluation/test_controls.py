@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from motiongan.body.smpl import load_body
-from motiongan.evaluation.controls import CONTROLS, assess_controls, make_controls
+from motiongan.evaluation.controls import CONTROLS, Verdict, assess_controls, make_controls, verdicts
 from motiongan.evaluation.evaluate import OVERALL, Evaluator
+from motiongan.evaluation.figures import Estimate
+from motiongan.evaluation.report import control_lines
 
 ACTIONS = ("walk", "squat")
 
@@ -50,6 +52,32 @@ def test_every_control_comes_out_bad_where_it_is_bad(assessed):
     assert assessed["noisy"]["separability"].value > 0.9
     assert assessed["frozen"]["phase_coverage"].value < 0.8 * real["phase_coverage"].value
     assert assessed["copies"]["separability"].value < 0.6
+
+
+def test_what_should_expose_a_control_is_looked_for_in_its_figures(assessed):
+    real = {OVERALL: assessed["real"]}
+    found = {name: verdicts(name, {OVERALL: assessed[name]}, real) for name in CONTROLS}
+    assert [(name, one.figure) for name, each in found.items() for one in each if not one.shown] == []
+    assert not any(one.shown for one in verdicts("noisy", real, real))
+
+
+def test_a_control_is_shown_by_a_figure_beyond_the_interval_of_the_held_out_row():
+    def row(jerk: float, spectrum: float) -> dict[str, dict[str, Estimate]]:
+        return {
+            OVERALL: {"jerk_ratio": Estimate(jerk, 0.9 * jerk, 1.1 * jerk), "spectrum": Estimate(spectrum, 0.2, 0.4)}
+        }
+
+    rows = {"held-out real": row(1.0, 0.3), "control: noisy": row(1.2, 0.39)}
+    assert verdicts("noisy", rows["control: noisy"], rows["held-out real"]) == [
+        Verdict("jerk_ratio", "above", True),
+        Verdict("spectrum", "above", False),
+    ]
+    assert control_lines(rows) == {
+        "noisy": "shown by jerk / train 1.20 (must be above 1.00 [0.90, 1.10]);"
+        " not shown by spectrum distance, Hz 0.390 (must be above 0.300 [0.200, 0.400])"
+    }
+    unknown = {OVERALL: {"jerk_ratio": Estimate(math.nan)}}
+    assert not any(one.shown for one in verdicts("noisy", unknown, rows["held-out real"]))
 
 
 def test_only_copies_compare_with_the_held_out_clips_that_the_other_controls_are_made_of(assessed):

@@ -158,6 +158,7 @@ def test_an_action_that_nobody_held_out_performs_is_compared_with_the_training_c
     assert evaluator.measure(waves)["kick"]["kid"] > honest["kick"]["kid"]
     assert floor["coverage"].clips == 8  # one half against the other
     assert "kid_held_out" not in honest["kick"]
+    assert len(evaluator.training_distances(clips(8, 900, trans_height))) == 8  # of the waves
     # What is overall stays with the action that the held-out people have.
     assert honest[OVERALL]["coverage"] == honest["wave"]["coverage"]
     assert honest[OVERALL]["kid"] == pytest.approx(honest["wave"]["kid"])

@@ -40,8 +40,22 @@ def test_a_training_clip_is_not_its_own_nearest(make_windows):
     assert motion.nearest(windows).distances.max() == 0
     apart = motion.nearest(windows, are_training=True)
     assert (apart.distances == 0).tolist() == [True, False, True, False]
-    pairs = motion.pairs(windows, apart, 2)
+    pairs = motion.pairs(windows, apart)
     assert (pairs[0].clip, pairs[0].train_clip) in {(0, 2), (2, 0)}
+
+
+def test_there_is_a_pair_of_every_action_the_nearest_first(make_windows):
+    random = torch.Generator().manual_seed(1)
+    joints = torch.randn(4, 32, 24, 3, generator=random)
+    motion = TrainingMotion(make_windows(joints, clip_ids=[4, 5, 6, 7]))
+    made = joints[[0, 1, 2, 3]].clone()
+    made[:2] += 0.1 * torch.randn(made[:2].shape, generator=random)
+    made[2] += 0.5 * torch.randn(made[2].shape, generator=random)
+    made[3] += 0.3 * torch.randn(made[3].shape, generator=random)
+    windows = make_windows(made, action_ids=[0, 0, 1, 2])
+    pairs = motion.pairs(windows, motion.nearest(windows))  # not the two of action 0
+    assert [pair.train_clip for pair in pairs[1:]] == [7, 6]
+    assert pairs[0].train_clip in (4, 5)
 
 
 def test_who_owns_every_candidate_finds_none():

@@ -109,6 +109,11 @@ def test_a_loss_is_picked_by_its_name_alone(name):
     )  # and nothing else changes
 
 
+@pytest.mark.parametrize("name", ["began", "hinge", "wgan-gp"])
+def test_a_loss_by_its_name_is_the_recipe_of_that_name(name):
+    assert load_recipe(None, [f"loss={name}"]) == load_recipe(f"baselines/{name}")
+
+
 def test_what_comes_after_the_loss_goes_before_it():
     config = load_recipe(None, ["loss=began", "loss=hinge", "discriminator.kind=gru"])
     assert (config.losses.adversarial, config.discriminator.kind) == ("hinge", "gru")
