@@ -235,8 +235,9 @@ def _pictures(
     distances = {name: evaluator.training_distances(windows) for name, windows in sets.items() if windows is not None}
     if any(len(found) for found in distances.values()):
         text = (
-            "How far the middle 0.8 s of every window is from the nearest training motion, as a share of the set's"
-            " windows of the actions that the held-out people have. Copies pile up at 0; beside the held-out people a set should not lean to the left."
+            "How far the middle 0.8 s of every window is from the nearest training motion, as shares of the windows of"
+            " those actions that the held-out people have. Copies pile up at 0; beside the held-out people a set should"
+            " not lean to the left."
         )
         pictures.append(Picture("Distances to the training motion", text, plots.distances_plot(distances, (REAL,))))
     return pictures
