@@ -1,4 +1,4 @@
-"""Generated motion, settled: feet that stand stay put, and a body in the air falls.
+"""Generated motion, settled: feet that stand stay put, carry the body, and a body in the air falls.
 
 A generator's feet creep while they stand, and hover a finger's breadth above the ground, or a hand's breadth where a
 lunge should rest on them. What is wrong is smaller than what a leg can take up: the feet get the place they should
@@ -47,7 +47,7 @@ class Settled:
 
 
 def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
-    """The motion with standing feet held in place and flight under gravity.
+    """The motion with standing feet held in place, the body in balance over them, and flight under gravity.
 
     skeleton   one, or one for each row of the batch, as `decode` was given
     """
@@ -71,6 +71,7 @@ def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
     sunk = (-posed.soles[..., 2].amin(-1)).clamp(min=0)
     rise = _flight_rise(centre_of_mass(posed.joints)[..., 2], posed.soles[..., 2].amin(-1), frame_rate)
     trans = trans + (rise + sunk)[..., None] * trans.new_tensor([0.0, 0.0, 1.0])
+    trans = trans - shift[:, :1]  # a clip begins where it began
     return Settled(axis_angle_of(rotations), trans)
 
 

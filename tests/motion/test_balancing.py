@@ -118,3 +118,4 @@ def test_settled_motion_is_in_balance_on_feet_that_stay(skeleton):
     assert off_by(PosedSkeleton(motion.joints, start.rotations, start.soles)).max() > 0.1
     assert off_by(after).max() < 0.04
     assert (after.soles.diff(dim=1).norm(dim=-1) * RATE).mean() < 0.02  # m/s
+    assert_close(settled.trans[0, 0, :2], motion.trans[0, 0, :2])  # it begins where it began
