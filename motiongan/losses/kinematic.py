@@ -64,7 +64,7 @@ class KinematicWeights:
     penetration: float = 20.0  # per metre of the sole points below the ground (0.2 per cm)
     floating: float = 2.0  # per metre above the ground without support and without falling
     flight: float = 0.01  # per m/s^2 away from free fall while nothing touches the ground (0.1 per g)
-    off_balance: float = 1.0  # per metre that the body is carried from beside its feet, or a foot hovers that should
+    off_balance: float = 0.2  # per metre that the body is carried from beside its feet, or a foot hovers that should
     self_penetration: float = 10.0  # per metre that parts of the body lie within each other (0.1 per cm)
     smoothness: float = 0.1  # per multiple of the real joints' jerk limit
     contact_consistency: float = 0.1  # per flag in error, 10 cm or 1 m/s of a flagged foot

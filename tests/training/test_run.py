@@ -132,7 +132,7 @@ def test_a_resumed_run_says_which_options_it_did_not_know_of(tmp_path, tiny_conf
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
     read_run_config(tmp_path)
     [said] = caplog.messages
-    assert "before there was data.posture=1.0, losses.kinematic.off_balance=1.0" in said
+    assert "before there was data.posture=1.0, losses.kinematic.off_balance=0.2" in said
 
 
 def test_a_resumed_recurrent_one_stage_run_equals_an_unbroken_one_bit_for_bit(run):
