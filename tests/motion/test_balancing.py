@@ -75,6 +75,17 @@ def test_who_leans_out_over_the_feet_comes_back(skeleton):
     assert off_by(leaning, shift).max() < 0.8 * off_by(leaning)[0, 30]
 
 
+def test_a_lifted_foot_carries_nothing(skeleton):
+    """With the right foot in the air the body moves over the left one, and stays between both without."""
+    body = posed(skeleton, crouching(), along(1, torch.zeros(FRAMES)))
+    body.soles[..., 1] *= 3.0  # astride
+    assert balancing_shift(body, RATE).abs().max() < 1e-5
+    body.soles[:, :, [1, 3], 2] += 0.2
+    left = body.soles[0, 0, 0, 1]
+    shift = balancing_shift(body, RATE)[0, :, 1] * left.sign()
+    assert shift.min() > 0.02
+
+
 def test_in_the_air_the_body_keeps_its_speed(skeleton):
     leap = slice(20, 41)
     height = torch.zeros(FRAMES)
