@@ -78,12 +78,10 @@ def test_who_leans_out_over_the_feet_comes_back(skeleton):
 def test_a_lifted_foot_carries_nothing(skeleton):
     """With the right foot in the air the body moves over the left one, and stays between both without."""
     body = posed(skeleton, crouching(), along(1, torch.zeros(FRAMES)))
-    body.soles[..., 1] *= 3.0  # astride
+    body.soles[..., 0] *= 3.0  # astride
     assert balancing_shift(body, RATE).abs().max() < 1e-5
     body.soles[:, :, [1, 3], 2] += 0.2
-    left = body.soles[0, 0, 0, 1]
-    shift = balancing_shift(body, RATE)[0, :, 1] * left.sign()
-    assert shift.min() > 0.02
+    assert balancing_shift(body, RATE)[0, FRAMES // 2, 0] > 0.04  # the left foot is 27 cm that way
 
 
 def test_in_the_air_the_body_keeps_its_speed(skeleton):
