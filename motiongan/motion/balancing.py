@@ -50,6 +50,7 @@ def balancing_shift(posed: PosedSkeleton, frame_rate: float) -> Float[Tensor, "b
     centre = _array(mass_centre[..., :2])
     own = centre.copy()  # where the force acts as long as nothing moves
     own[:, 1:-1] -= lever[..., None] * np.diff(centre, 2, axis=1)
+    # Without `carried` the rows ask for the push alone: none in the air, elsewhere (on hands, on stairs) as it was.
     stencil = [-lever, carried + 2 * lever, -lever]
     shift = np.zeros_like(own)
     for _ in range(_ROUNDS):
