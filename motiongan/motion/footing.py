@@ -64,8 +64,7 @@ def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
     posed = forward_kinematics(rotations, trans, skeleton)
     shift = torch.nn.functional.pad(balancing_shift(posed, frame_rate), (0, 1))
     trans = trans + shift
-    posed = forward_kinematics(rotations, trans, skeleton)
-    for leg in _LEGS:
+    for leg in _LEGS:  # it looks at places within the body alone, which the shift leaves as they are
         _move_foot(rotations, posed, leg, -shift)
     posed = forward_kinematics(rotations, trans, skeleton)
     sunk = (-posed.soles[..., 2].amin(-1)).clamp(min=0)
