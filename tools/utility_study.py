@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("-n", type=int, default=100, help="a model's clips of each action (default: 100)")
     parser.add_argument("--variations", type=int, default=24, help="of each of the few clips (default: 24)")
     parser.add_argument("--share", type=float, help="of generated windows in a batch (default: the benchmark's)")
+    parser.add_argument("--drawn", type=int, help="generated windows drawn for each hard one taken (default: 1)")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each row (default: 5)")
     parser.add_argument("--jobs", type=int, help="trainings at once (default: one a core)")
     options = parser.parse_args(argv)
@@ -176,7 +177,9 @@ class Study:
         command += ["--trainings", self.out / "trainings", "--seeds", self.options.seeds, "-n", self.options.n]
         if "recognition" not in arguments:
             command += ["--steps", self.options.lifter_steps] if self.options.lifter_steps else []
-            command += ["--share", self.options.share] if self.options.share is not None else []
+            for option in ("share", "drawn"):
+                given = getattr(self.options, option)
+                command += [f"--{option}", given] if given is not None else []
         told, report, stamp = [str(part) for part in command], folder / JSON_NAME, folder / ARGUMENTS_NAME
         newest = max(made[1].stat().st_mtime, self.options.data.stat().st_mtime)
         same = stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")) == told

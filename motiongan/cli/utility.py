@@ -56,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--final-share", type=float, metavar="X", help="lifter: that share at the end (default: as --share)"
     )
     parser.add_argument(
+        "--drawn",
+        type=int,
+        metavar="N",
+        help="lifter: synthetic windows drawn for each that it is trained on, those it places worst (default: 1)",
+    )
+    parser.add_argument(
         "-n", type=int, default=100, metavar="N", help="synthetic clips of each action made by --checkpoint, controls"
     )
     parser.add_argument("--truncation", type=float, default=1.0, help="of the clips made by --checkpoint (default: 1)")
@@ -85,7 +91,12 @@ def execute(args: argparse.Namespace) -> int:
             raise MotionganError(f"{option} is {number}, expected 1 or more")
     if not 0 <= args.split_seed < 2**31:
         raise MotionganError(f"--split-seed is {args.split_seed}, expected 0 or more, below 2^31")
-    for option, number in (("--steps", args.steps), ("--width", args.width), ("--jobs", args.jobs)):
+    for option, number in (
+        ("--steps", args.steps),
+        ("--width", args.width),
+        ("--drawn", args.drawn),
+        ("--jobs", args.jobs),
+    ):
         if number is not None and number < 1:
             raise MotionganError(f"{option} is {number}, expected 1 or more")
     for option, share in (("--share", args.share), ("--final-share", args.final_share)):
@@ -260,7 +271,7 @@ def _advance(bar: "tqdm[Any]") -> None:
 def _lifter_config(args: argparse.Namespace) -> "LifterConfig":
     from motiongan.utility.lifter import LifterConfig
 
-    given = {"steps": args.steps, "width": args.width, "share": args.share, "final_share": args.final_share}
+    given = {name: getattr(args, name) for name in ("steps", "width", "share", "final_share", "drawn")}
     return LifterConfig(**{name: value for name, value in given.items() if value is not None})
 
 

@@ -50,6 +50,8 @@ class Experiment:
         config = asdict(self.config)
         if row.real is None or row.extra is None:  # there is nothing to share
             del config["share"], config["final_share"]
+        if row.extra is None or self.config.drawn == 1:
+            del config["drawn"]
         return {
             "method": METHOD,
             "config": config,

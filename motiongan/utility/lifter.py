@@ -33,6 +33,7 @@ class LifterConfig:
     learning_rate: float = 2e-3  # Adam, cosine decay to 0
     share: float = 0.5  # of extra clips in a batch, where a row has both
     final_share: float | None = None  # share at the end, reached linearly; None = the same throughout
+    drawn: int = 1  # extra windows drawn for each that is taken: those that the lifter of the moment places worst
 
 
 class Lifter(nn.Module):
@@ -128,6 +129,7 @@ def train_lifter(
         torch.manual_seed(seed)
         lifter = Lifter(config.width)
     views, first, second = (torch.Generator().manual_seed(3 * seed + number) for number in range(3))
+    looks = torch.Generator().manual_seed(seed)  # at what is drawn: apart, so that rows of one seed still pair
     final = config.share if config.final_share is None else config.final_share
     share_at = Anneal(config.share, final, config.steps)
     optimiser = torch.optim.Adam(lifter.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
@@ -143,15 +145,40 @@ def train_lifter(
             if real is not None and num_extra < config.batch:
                 parts.append(real.draw(config.batch - num_extra, perturbation, generator=first))
             if extra is not None and num_extra:
-                parts.append(extra.draw(num_extra, perturbation, generator=second))
+                windows = extra.draw(config.drawn * num_extra, perturbation, generator=second)
+                if config.drawn > 1:
+                    windows = hardest(lifter, windows, num_extra, frame_rate, generator=looks)
+                parts.append(windows)
             seen = [*seen, observe(torch.cat(parts), frame_rate, generator=views)][-config.looks :]
         batch = _mixed(seen, config.batch, views)
-        error = (lifter(batch.seen)[:, 0] - batch.target[:, FIELD // 2]).norm(dim=-1).mean()
+        error = _errors(lifter, batch).mean()
         optimiser.zero_grad()
         error.backward()
         optimiser.step()
         schedule.step()
     return lifter.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def hardest(
+    lifter: Lifter,
+    windows: Float[Tensor, "batch frames points 3"],
+    count: int,
+    frame_rate: float,
+    *,
+    generator: torch.Generator,
+) -> Float[Tensor, "count frames points 3"]:
+    """The windows whose middle frame the lifter places worst, each under a camera of its own.
+
+    Online hard example mining (A. Shrivastava et al. 2016, arXiv 1604.03540), over the synthetic windows alone: the few
+    real ones are seen often enough.
+    """
+    return windows[_errors(lifter, observe(windows, frame_rate, generator=generator)).mean(-1).topk(count).indices]
+
+
+def _errors(lifter: Lifter, views: Views) -> Float[Tensor, "batch points"]:
+    """Metres, of the middle frame."""
+    return (lifter(views.seen)[:, 0] - views.target[:, FIELD // 2]).norm(dim=-1)
 
 
 def _mixed(batches: list[Views], count: int, generator: torch.Generator) -> Views:

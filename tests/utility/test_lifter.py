@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import torch
 
-from motiongan.utility.lifter import FIELD, Lifter, LifterConfig, observe, train_lifter
+from motiongan.utility.lifter import FIELD, Lifter, LifterConfig, hardest, observe, train_lifter
 from motiongan.utility.perturbation import Perturbation
 from motiongan.utility.posing import PosedClips
 
@@ -70,6 +72,31 @@ def test_half_of_a_mixed_batch_is_synthetic_and_the_schedule_moves_the_share(mon
     moving = LifterConfig(width=8, steps=4, batch=8, looks=1, share=1.0, final_share=0.0)
     train_lifter(real, extra, None, moving, 30.0, seed=0)
     assert [count for source, count in drawn if source is extra] == [8, 6, 4, 2]
+
+
+def test_the_hardest_windows_are_those_that_the_lifter_places_worst(monkeypatch):
+    """A lifter that knows one set of clips takes the windows of another one, and as many as are wanted."""
+    config = LifterConfig(width=64, steps=120, batch=32)
+    known, unknown = clips(0), clips(7)
+    lifter = train_lifter(known, None, None, config, 30.0, seed=0)
+    windows = torch.cat([each.draw(32, None, generator=torch.Generator().manual_seed(3)) for each in (known, unknown)])
+    taken = hardest(lifter, windows, 16, 30.0, generator=torch.Generator().manual_seed(0))
+    of_unknown = (taken[:, None] == windows[None, 32:]).flatten(2).all(-1).any(-1)
+    assert taken.shape == (16, *windows.shape[1:])
+    assert of_unknown.float().mean() > 0.8
+
+    drawn = []
+    monkeypatch.setattr(PosedClips, "draw", _counting(drawn, PosedClips.draw))
+    few = LifterConfig(width=8, steps=4, batch=10, looks=1, share=0.5, drawn=3)
+    hard = train_lifter(known, unknown, None, few, 30.0, seed=0)
+    assert sum(count for source, count in drawn if source is unknown) == 3 * 20
+    assert sum(count for source, count in drawn if source is known) == 20
+    again, plain = (train_lifter(known, unknown, None, each, 30.0, seed=0) for each in (few, replace(few, drawn=1)))
+    same, other = (
+        all(torch.equal(a, b) for a, b in zip(hard.parameters(), each.parameters())) for each in (again, plain)
+    )
+    assert same
+    assert not other
 
 
 def _counting(drawn, draw):
