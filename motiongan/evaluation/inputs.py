@@ -11,7 +11,8 @@ from typing import Any
 from motiongan.errors import MotionganError, did_you_mean
 from motiongan.models.checkpoint import file_hash, read_metadata
 from motiongan.motion.clip import Clip
-from motiongan.motion.store import MotionFile, people_of
+from motiongan.motion.provenance import people_of
+from motiongan.motion.store import MotionFile
 from motiongan.motion.windows import DataConfig
 
 _log = logging.getLogger(__name__)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from motiongan.exports.selection import Export, NamedClip
-from motiongan.motion.store import MotionWriter, merged_provenance
+from motiongan.motion.provenance import merged_provenance
+from motiongan.motion.store import MotionWriter
 
 
 def write_motion_file(export: Export, path: Path, on_clip: Callable[[NamedClip], None], *, force: bool) -> list[Path]:

@@ -27,8 +27,9 @@ from motiongan.formats.repair import repair
 from motiongan.formats.retarget import body_skeleton
 from motiongan.formats.sources import SourceFile, walk, with_skeletons
 from motiongan.motion.clip import NUM_BETAS, Clip
+from motiongan.motion.provenance import merged_provenance
 from motiongan.motion.resample import resample
-from motiongan.motion.store import MotionFile, MotionWriter, check_output, merged_provenance
+from motiongan.motion.store import MotionFile, MotionWriter, check_output
 
 _HELD_BYTES = 256 * 2**20  # of files in memory that wait for a worker
 _JOB_BYTES = 8 * 2**20  # of files in one job: small enough that two workers end together

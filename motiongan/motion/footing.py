@@ -233,8 +233,8 @@ def _flight_rise(
     mass_height: Float[Tensor, "batch frames"], lowest: Float[Tensor, "batch frames"], frame_rate: float
 ) -> Float[Tensor, "batch frames"]:
     """How much higher the body is in the air, so that its centre of mass follows the parabola between the frames of
-    take-off and landing; 0 in these frames and on the ground. A flight cut by the end of the clip is left alone, and so
-    is a body that is off its feet without flying.
+    take-off and landing; 0 in these frames and on the ground. Of a flight cut by the clip's begin or end one of the two
+    is known, and the parabola is the nearest one. A body that is off its feet without flying is left alone.
     """
     frames = lowest.shape[1]
     time = torch.arange(frames, device=lowest.device)
@@ -243,10 +243,37 @@ def _flight_rise(
     before = torch.where(in_air, -1, time).cummax(dim=1).values
     after = torch.where(in_air, frames, time).flip(1).cummin(dim=1).values.flip(1)
     flies = in_air & (before >= 0) & (after < frames)
+    cut = _cut_rise(mass_height, lowest, in_air & (before >= 0) & (after == frames), frame_rate)
+    backwards = [each.flip(1) for each in (mass_height, lowest, in_air & (before < 0) & (after < frames))]
+    cut = cut + _cut_rise(*backwards, frame_rate).flip(1)
     before, after = before.clamp(min=0), after.clamp(max=frames - 1)
     start, end = mass_height.gather(1, before), mass_height.gather(1, after)
     since, long = (time - before) / frame_rate, ((after - before) / frame_rate).clamp(min=1 / frame_rate)
     parabola = start + (end - start) * since / long + 0.5 * GRAVITY * since * (long - since)
     rise = torch.where(flies, parabola - mass_height, torch.zeros_like(mass_height))
     highest = torch.zeros_like(rise).scatter_reduce(1, before, rise.abs(), "amax")  # of each flight, by its take-off
-    return torch.where(highest.gather(1, before) < _HIGHEST_RISE, rise, torch.zeros_like(rise))
+    return cut + torch.where(highest.gather(1, before) < _HIGHEST_RISE, rise, torch.zeros_like(rise))
+
+
+def _cut_rise(
+    mass_height: Float[Tensor, "batch frames"],
+    lowest: Float[Tensor, "batch frames"],
+    flies: Bool[Tensor, "batch frames"],
+    frame_rate: float,
+) -> Float[Tensor, "batch frames"]:
+    """The rise onto the parabola of a flight that the clip's end cuts, from its take-off on.
+
+    flies   the frames of the flight: the last ones of a clip, not all
+
+    How fast the body takes off is what brings it nearest to where it was, in the sense of least squares, and no sole
+    under the ground.
+    """
+    frames = flies.shape[1]
+    start = mass_height.gather(1, (frames - 1 - flies.sum(1, keepdim=True)).clamp(min=0))
+    since = (flies.cumsum(1) / frame_rate).clamp(min=1 / frame_rate)
+    climbed = mass_height - start + 0.5 * GRAVITY * since**2  # as far without gravity: take-off speed times time
+    weight = flies * since
+    nearest = (weight * climbed).sum(1, keepdim=True) / (weight * since).sum(1, keepdim=True).clamp(min=1e-6)
+    clear = torch.where(flies, (climbed - lowest) / since, -torch.inf).amax(1, keepdim=True)
+    rise = flies * (torch.maximum(nearest, clear) * since - climbed)
+    return rise * (rise.abs().amax(1, keepdim=True) < _HIGHEST_RISE)

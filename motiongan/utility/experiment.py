@@ -50,7 +50,7 @@ class Experiment:
         config = asdict(self.config)
         if row.real is None or row.extra is None:  # there is nothing to share
             del config["share"], config["final_share"]
-        if row.extra is None or self.config.drawn == 1:
+        if row.extra is None or self.config.drawn == 1:  # at 1 nothing is chosen: trainings made without it stay valid
             del config["drawn"]
         return {
             "method": METHOD,

@@ -13,7 +13,8 @@ import numpy as np
 from motiongan.errors import MotionganError
 from motiongan.motion.actions import select_actions
 from motiongan.motion.clip import Clip
-from motiongan.motion.store import MotionFile, people_of, write_clips
+from motiongan.motion.provenance import people_of
+from motiongan.motion.store import MotionFile, write_clips
 from motiongan.motion.windows import DataConfig, split_subjects
 
 SHORTEST = 16  # frames; shorter clips are left out, as `motiongan train` leaves them out

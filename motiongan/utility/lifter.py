@@ -129,7 +129,8 @@ def train_lifter(
         torch.manual_seed(seed)
         lifter = Lifter(config.width)
     views, first, second = (torch.Generator().manual_seed(3 * seed + number) for number in range(3))
-    looks = torch.Generator().manual_seed(seed)  # at what is drawn: apart, so that rows of one seed still pair
+    # Cameras under which drawn windows are tried: a stream apart, so that rows of one seed still pair.
+    trials = torch.Generator().manual_seed(2**32 + seed)
     final = config.share if config.final_share is None else config.final_share
     share_at = Anneal(config.share, final, config.steps)
     optimiser = torch.optim.Adam(lifter.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
@@ -147,7 +148,7 @@ def train_lifter(
             if extra is not None and num_extra:
                 windows = extra.draw(config.drawn * num_extra, perturbation, generator=second)
                 if config.drawn > 1:
-                    windows = hardest(lifter, windows, num_extra, frame_rate, generator=looks)
+                    windows = hardest(lifter, windows, num_extra, frame_rate, generator=trials)
                 parts.append(windows)
             seen = [*seen, observe(torch.cat(parts), frame_rate, generator=views)][-config.looks :]
         batch = _mixed(seen, config.batch, views)
@@ -170,6 +171,7 @@ def hardest(
 ) -> Float[Tensor, "count frames points 3"]:
     """The windows whose middle frame the lifter places worst, each under a camera of its own.
 
+    World positions in metres, before and after.
     Online hard example mining (A. Shrivastava et al. 2016, arXiv 1604.03540), over the synthetic windows alone: the few
     real ones are seen often enough.
     """

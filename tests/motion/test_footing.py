@@ -230,6 +230,34 @@ def test_the_centre_of_mass_falls_between_take_off_and_landing(skeleton):
     assert (wrong + GRAVITY).abs().max() > 2
 
 
+@pytest.mark.parametrize("cut", ["end", "begin"])
+def test_a_flight_that_the_clip_cuts_falls_too_and_is_moved_no_more_than_that_takes(skeleton, cut):
+    since = torch.arange(1, 9) / RATE  # after the last frame on the ground
+    free, bend = 2.4 * since - 0.5 * GRAVITY * since**2, 0.03 * torch.sin(40 * since)
+    rise = torch.zeros(40)
+    rise[32:] = free + bend
+    jump = moved(standing(skeleton), height=rise if cut == "end" else rise.flip(0))
+    height = centre_of_mass(posed(settle(jump, skeleton, RATE), skeleton).joints)[0, :, 2]
+    height = height if cut == "end" else height.flip(0)
+    fall = height[31:].diff(n=2) * RATE**2
+    assert_close(fall, torch.full_like(fall, -GRAVITY), atol=0.02, rtol=0)
+    # The take-off that is nearest in the sense of least squares: 2.4 m/s and what of the bend grows with time.
+    speed = (height[32:] - height[31] + 0.5 * GRAVITY * since**2) / since
+    expected = 2.4 + (since * bend).sum() / (since**2).sum()
+    assert_close(speed, expected.expand(8), atol=0.005, rtol=0)
+
+
+def test_a_cut_flight_goes_through_no_ground(skeleton):
+    rise = torch.zeros(40)
+    rise[32:] = 0.04  # the nearest parabola ends 15 mm under the ground
+    path = torch.arange(40)[:, None] * torch.tensor([0.1, 0.0])  # fast enough not to stand with its feet so low
+    settled = settle(moved(standing(skeleton), path=path, height=rise), skeleton, RATE)
+    soles, height = posed(settled, skeleton).soles[0, ..., 2].amin(-1), centre_of_mass(posed(settled, skeleton).joints)
+    assert_close(height[0, 31:, 2].diff(n=2) * RATE**2, torch.full((7,), -GRAVITY), atol=0.02, rtol=0)
+    assert soles[32:].min() > -1e-4
+    assert soles[-1] < 0.001  # no higher than that takes
+
+
 @pytest.mark.parametrize("frames", [slice(10, 40), slice(0, 40)], ids=["to the end of the clip", "all the time"])
 def test_a_body_that_only_hangs_in_the_air_is_left_where_it_is(skeleton, frames):
     rise = torch.zeros(40)
