@@ -65,6 +65,7 @@ class Assessor:
             seed=_SEED,
             body=load_body(self.body),
             window=self.config.data.window,
+            recognizers=1,
             recognizer_steps=_RECOGNIZER_STEPS,
         )
 

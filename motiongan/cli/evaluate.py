@@ -125,7 +125,7 @@ def execute(args: argparse.Namespace) -> None:
         distances,
         seed=args.seed,
         body=body.name,
-        recognizer_hash=evaluator.recognizer.content_hash(),
+        recognizer_hashes=[recognizer.content_hash() for recognizer in evaluator.recognizers],
     )
     write_report(
         args.out,

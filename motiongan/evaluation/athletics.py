@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from motiongan.body.skeleton import JOINT
-from motiongan.evaluation.bootstrap import interval, resample
+from motiongan.evaluation.bootstrap import Drawn, resample, unbiased
 from motiongan.evaluation.figures import Estimate
 from motiongan.evaluation.limbs import LIMB_ANGLES, TURNING_JOINTS
 from motiongan.evaluation.steps import body_speed, flights, intervals, standing, steps_of
@@ -76,16 +76,21 @@ class Measured:
 class Distance:
     """A measure of an action in a set of clips: median and quartiles, and the distances to real clips, in its unit.
 
-    windows   that have a value;  scaled   the distance to the training clips over their standard deviation
+    windows   that have a value;  drawn   the distance to the training clips
+    scaled    the same over their standard deviation
     """
 
     windows: int
     low: float
     median: float
     high: float
-    to_train: Estimate
+    drawn: Drawn
+    scaled: Drawn
     to_held_out: Estimate
-    scaled: Float[Tensor, "rows"] | None = None
+
+    @property
+    def to_train(self) -> Estimate:
+        return self.drawn.estimate()
 
 
 def measure(windows: PosedWindows) -> Measured:
@@ -144,9 +149,9 @@ def compare(
         to_train, scaled = _distance(mine, train.of(action_id, name), seed=key)
         to_held_out = Estimate(math.nan)
         if held_out is not None:
-            to_held_out, _ = _distance(mine, held_out.of(action_id, name), seed=key)
+            to_held_out = _distance(mine, held_out.of(action_id, name), seed=key)[0].estimate()
         low, median, high = mine[0].quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
-        found[name] = Distance(len(mine[0]), low, median, high, to_train, to_held_out, scaled)
+        found[name] = Distance(len(mine[0]), low, median, high, to_train, scaled, to_held_out)
     return found
 
 
@@ -168,22 +173,20 @@ def wasserstein(
     return ((first - second).abs()[:, :-1] * together.diff()).sum(1)
 
 
-def _distance(mine: tuple[Tensor, Tensor], real: tuple[Tensor, Tensor], *, seed: int) -> tuple[Estimate, Tensor | None]:
-    """The distance, with an interval from drawing the clips of both anew, less the draws' mean excess over it."""
+def _distance(mine: tuple[Tensor, Tensor], real: tuple[Tensor, Tensor], *, seed: int) -> tuple[Drawn, Drawn]:
+    """The distance, the clips of both drawn anew; and the same over the real ones' standard deviation."""
     if min(len(mine[0]), len(real[0])) < FEWEST:
-        return Estimate(math.nan), None
+        return Drawn(math.nan), Drawn(math.nan)
     generator = torch.Generator().manual_seed(seed)
     weights = []
     for values, clips in (mine, real):
         drawn = resample(clips, generator=generator, draws=DRAWS).weights
         weights.append(torch.cat([torch.ones(1, len(values), dtype=drawn.dtype), drawn]))
     distances = wasserstein(mine[0], real[0], *weights)
-    value, draws = distances[0].item(), distances[1:]
-    bias = draws.mean().item() - value
-    low, high = interval(draws - bias)
-    spread = real[0].std().clamp(min=1e-9)
-    corrected = torch.cat([distances[:1], (draws - bias).clamp(min=0)])
-    return Estimate(value, max(low, 0.0), max(high, 0.0), len(mine[1].unique()), bias), corrected / spread
+    scaled = distances / real[0].std().clamp(min=1e-9)
+    count = len(mine[1].unique())
+    plain, over = (unbiased(rows[0].item(), rows[1:], count, 0.0, math.inf) for rows in (distances, scaled))
+    return plain, over
 
 
 def _mean(values: Tensor, rows: Tensor, count: int) -> Tensor:

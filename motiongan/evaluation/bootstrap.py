@@ -1,17 +1,21 @@
 """95 % intervals by drawing clips anew, with replacement, within each action (the percentile bootstrap).
 
-Windows of one recording are not independent, so whole clips are drawn. What a row is compared with (the training
-clips, the recognizer, the held-out quantiles) stays as it is: an interval tells how much the figure would move with
-other clips of the same origin, not with another recognizer or other people to compare with.
+Windows of one recording are not independent, so whole clips are drawn. A figure that hangs on the recognizer is a mean
+over several, and its draws are those of all: the interval tells how much the figure would move with other clips of the
+same origin and another recognizer. What a row is compared with (the training clips, the held-out quantiles) stays as it
+is: other people are in no interval.
 Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from motiongan.evaluation.figures import Estimate
 from motiongan.evaluation.metrics import Tally
 
 DRAWS = 1000
@@ -24,6 +28,53 @@ class Sample:
     tally: Tally
     action_ids: Int64[Tensor, "samples"]
     clip_ids: Int64[Tensor, "samples"]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A figure, its draws (None where there are none) and the number of clips that these were drawn from.
+
+    bias   by how much the draws lay above the figure on average, where that was taken off them
+    """
+
+    value: float
+    draws: Float[Tensor, "draws"] | None = None
+    clips: int = 0
+    bias: float = math.nan
+
+    def estimate(self) -> Estimate:
+        """The figure with its interval."""
+        if self.draws is None or not len(self.draws):
+            return Estimate(self.value)
+        return Estimate(self.value, *interval(self.draws), self.clips, self.bias)
+
+
+def unbiased(value: float, draws: Float[Tensor, "draws"] | None, clips: int, low: float, high: float) -> Drawn:
+    """A figure between `low` and `high` that repeated clips raise or lower: a distance, a variety.
+
+    The mean excess of the draws over the figure is taken off them.
+    """
+    if draws is None or not len(draws):
+        return Drawn(value)
+    bias = draws.nanmean().item() - value
+    return Drawn(value, (draws - bias).clamp(low, high), clips, bias)
+
+
+def mean_of(parts: Sequence[Drawn]) -> Drawn:
+    """One figure as several recognizers, or several partings of the clips, have it: the mean, with the draws of all."""
+    values, biases = (
+        [each for each in some if not math.isnan(each)] for some in zip(*((p.value, p.bias) for p in parts))
+    )
+    draws = [part.draws for part in parts if part.draws is not None]
+    if draws:  # of a part without, unknown ones: figures of several actions are added up draw by draw
+        unknown = torch.full_like(draws[0], math.nan)
+        draws = [unknown if part.draws is None else part.draws for part in parts]
+    return Drawn(
+        sum(values) / len(values) if values else math.nan,
+        torch.cat(draws) if draws else None,
+        max(part.clips for part in parts),
+        sum(biases) / len(biases) if biases else math.nan,
+    )
 
 
 @dataclass(frozen=True, eq=False)

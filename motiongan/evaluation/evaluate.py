@@ -1,24 +1,33 @@
 """Generated motion beside held-out real motion, against the training clips: figures per action and overall."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from motiongan.body.smpl import Body, load_body
 from motiongan.evaluation import measuring, neighbours
 from motiongan.evaluation.athletics import Distance, Measured, compare, measure
-from motiongan.evaluation.bootstrap import Sample
+from motiongan.evaluation.bootstrap import Drawn, Sample, mean_of
 from motiongan.evaluation.figures import OVERALL, Estimate, Figures, Row, overall_table
 from motiongan.evaluation.frechet import fid
-from motiongan.evaluation.measuring import ActionFigures, WindowSet, overall_figures
+from motiongan.evaluation.measuring import ActionFigures, Pair, WindowSet, overall_figures
 from motiongan.evaluation.metrics import tally
 from motiongan.evaluation.nearness import NearCopies, Nearest, NearPair, TrainingMotion, near_copies
-from motiongan.evaluation.pairs import ClipWeights, FeatureSet, kernel_distances, mean_distances, weigh_clips
+from motiongan.evaluation.pairs import (
+    ClipWeights,
+    FeatureSet,
+    balanced_mean,
+    kernel_distances,
+    mean_distances,
+    weigh_clips,
+)
 from motiongan.evaluation.phases import Phases, find_phases
 from motiongan.evaluation.recognizer import Recognizer, cached_recognizer
 from motiongan.evaluation.windows import PosedWindows, pose_windows
@@ -33,6 +42,9 @@ TO_HELD_OUT = (
     "synthetic_accuracy",
 )
 FEWEST_ACTIONS = 2  # for a recognizer to tell apart
+# One recognizer's distances are up to a third above or below another's that learned from the same clips (docs/log.md).
+RECOGNIZERS = 3
+PARTINGS = 6  # of the training clips in halves; what one half is to the other hangs on how they were parted
 BY_RECOGNIZER = (
     *("accuracy", "diversity", "multimodality"),
     *(f"{name}{ending}" for name in ("fid", "kid", *neighbours.NAMES) for ending in ("", "_held_out")),
@@ -46,6 +58,7 @@ class Evaluator:
     actions   that the recognizer tells apart; measured   those of them that are measured (default: all). Where models
               are asked for some of their actions only, the recognizer stays the same
     window    frames that clips are cut to, so that real and generated clips compare at one length
+    recognizers   how many; what they see is averaged, and how much they differ is in the intervals
     cache     folder that keeps trained recognizers by the hash of what they were trained on; None trains anew
     rows hold figures under `OVERALL` and under each action. Overall is the mean over the actions that the held-out
     clips have too, each counting alike, but for distances and `diversity`, which look at these actions together.
@@ -61,17 +74,19 @@ class Evaluator:
         seed: int,
         body: Body | None = None,
         window: int = 64,
+        recognizers: int = RECOGNIZERS,
         recognizer_steps: int = 500,
         cache: Path | None = None,
     ) -> None:
-        self.actions = tuple(actions)
-        self._measured = [self.actions.index(action) for action in measured or actions]
+        self.actions = tuple(sorted(actions))
+        self._measured = [self.actions.index(action) for action in measured or self.actions]
         self.seed = seed
         self.window = window
         self.body = load_body() if body is None else body
         self._steps, self._cache = recognizer_steps, cache
         self._shown = pose_windows(train, self.body, actions=self.actions, frames=window, overlap=True)
-        self.recognizer = self._recognizer(self._shown)
+        self._number = recognizers
+        self.recognizers = self._taught_by(self._shown)
         self._training_motion = TrainingMotion(self._shown)
         self._train = self._set(self.pose(train))
         known = [clip for clip in held_out if clip.action in self.actions]
@@ -130,14 +145,17 @@ class Evaluator:
     def assess_training(self) -> Row:
         """The training clips themselves: the floor of the same people, and of every figure to the held-out clips.
 
-        What compares with the training clips compares one half of them with the other, parted by clip; the nearest
-        training motion is that of another clip. `synthetic_accuracy` is that of a recognizer trained on them (of all
-        actions: the recognizer itself), whose `accuracy` on these clips is of clips that it has seen;
-        `synthetic_accuracy_train` of one trained on one half, which names the other.
+        What compares with the training clips compares one half of them with the other, parted by clip, on average over
+        `PARTINGS`; the nearest training motion is that of another clip. `synthetic_accuracy` is that of recognizers
+        trained on them (of all actions: the recognizers themselves), whose `accuracy` on these clips is of clips that
+        they have seen; `synthetic_accuracy_train` of ones trained on one half, which name the other.
         """
-        half, other = self._halves
         more = self._taught(self._of_measured(self._shown), synthetic_accuracy=self._held_out)
-        more |= self._taught(half.windows, synthetic_accuracy_train=other)
+        if len(self._measured) >= FEWEST_ACTIONS:
+            found = []
+            for number, (half, other) in zip(range(self._number), self._halves):
+                found.append(self._recognized(self._recognizer(half.windows, number), other))
+            more["synthetic_accuracy_train"] = found
         return self._assessed(self._train, more, are_training=True)
 
     def athletics_values(self, clips: Sequence[Clip] | PosedWindows) -> Measured:
@@ -154,17 +172,18 @@ class Evaluator:
 
     def athletics_training(self) -> dict[str, dict[str, Distance]]:
         """All training clips, but distances to them are of one half against the other."""
-        one, other = self._halves
-        halves = self._athletics(one.windows, other.windows, None)
+        halves = [self._athletics(one.windows, other.windows, None) for one, other in self._halves]
         every = self._athletics(self._train.windows, self._train.windows, self._held_out)
-        unknown = Estimate(math.nan)
-        return {
-            action: {
-                name: replace(whole, to_train=halves[action][name].to_train if name in halves[action] else unknown)
-                for name, whole in measures.items()
-            }
-            for action, measures in every.items()
-        }
+        found: dict[str, dict[str, Distance]] = {}
+        for action, measures in every.items():
+            found[action] = {}
+            for name, whole in measures.items():
+                parts = [half[action][name] for half in halves if name in half.get(action, {})]
+                drawn, scaled = (
+                    mean_of([getattr(part, of) for part in parts] or [Drawn(math.nan)]) for of in ("drawn", "scaled")
+                )
+                found[action][name] = replace(whole, drawn=drawn, scaled=scaled)
+        return found
 
     def nearest_pairs(self, clips: Sequence[Clip] | PosedWindows) -> list[NearPair]:
         """Of each action the clip that is nearest to a training clip, with that, the nearest first."""
@@ -186,26 +205,34 @@ class Evaluator:
         return clips if isinstance(clips, PosedWindows) else self.pose(clips)
 
     def _set(self, windows: PosedWindows) -> WindowSet:
-        features = self.recognizer.features(windows.inputs(), windows.mask)
-        return WindowSet(windows, FeatureSet(features, windows.action_ids, windows.clip_ids))
+        inputs, mask = windows.inputs(), windows.mask
+        seen = (recognizer.features(inputs, mask) for recognizer in self.recognizers)
+        return WindowSet(windows, tuple(FeatureSet(each, windows.action_ids, windows.clip_ids) for each in seen))
 
-    def _recognizer(self, windows: PosedWindows) -> Recognizer:
+    def _recognizer(self, windows: PosedWindows, number: int) -> Recognizer:
         return cached_recognizer(
             windows.inputs(),
             windows.mask,
             windows.action_ids,
             self.actions,
-            seed=self.seed,
+            seed=self.seed + number,
             steps=self._steps,
             folder=self._cache,
         )
 
-    def _taught(self, windows: PosedWindows, **named: WindowSet | None) -> dict[str, Sample]:
-        """By figure, whether a recognizer trained on these windows names the actions of others; {} for one action."""
+    def _taught_by(self, windows: PosedWindows) -> list[Recognizer]:
+        return [self._recognizer(windows, number) for number in range(self._number)]
+
+    def _taught(self, windows: PosedWindows, **named: WindowSet | None) -> dict[str, list[Sample]]:
+        """By figure, whether recognizers trained on these windows name the actions of others; {} for one action."""
         if len(windows.action_ids.unique()) < FEWEST_ACTIONS:
             return {}
-        recognizer = self._recognizer(windows)
-        return {name: self._recognized(recognizer, clips) for name, clips in named.items() if clips is not None}
+        taught = self._taught_by(windows)
+        return {
+            name: [self._recognized(recognizer, clips) for recognizer in taught]
+            for name, clips in named.items()
+            if clips is not None
+        }
 
     def _recognized(self, recognizer: Recognizer, clips: WindowSet) -> Sample:
         windows = clips.windows
@@ -213,16 +240,19 @@ class Evaluator:
         return Sample(tally(right), windows.action_ids, windows.clip_ids)
 
     @cached_property
-    def _halves(self) -> tuple[WindowSet, WindowSet]:
-        """The training clips in two halves, parted at random by clip within each action."""
+    def _halves(self) -> list[Pair]:
+        """The training clips in two halves, parted at random by clip within each action; `PARTINGS` times."""
         windows = self._train.windows
-        first = torch.zeros(len(windows), dtype=torch.bool)
         generator = torch.Generator().manual_seed(self.seed)
-        for action_id in range(len(self.actions)):
-            rows = (windows.action_ids == action_id).nonzero()[:, 0]
-            clips, clip_of = torch.unique(windows.clip_ids[rows], return_inverse=True)
-            first[rows] = (torch.randperm(len(clips), generator=generator) % 2 == 0)[clip_of]
-        return self._train[first.nonzero()[:, 0]], self._train[(~first).nonzero()[:, 0]]
+        pairs = []
+        for _ in range(PARTINGS):
+            first = torch.zeros(len(windows), dtype=torch.bool)
+            for action_id in range(len(self.actions)):
+                rows = (windows.action_ids == action_id).nonzero()[:, 0]
+                clips, clip_of = torch.unique(windows.clip_ids[rows], return_inverse=True)
+                first[rows] = (torch.randperm(len(clips), generator=generator) % 2 == 0)[clip_of]
+            pairs.append((self._train[first.nonzero()[:, 0]], self._train[(~first).nonzero()[:, 0]]))
+        return pairs
 
     @cached_property
     def _phases(self) -> dict[int, Phases]:
@@ -233,12 +263,12 @@ class Evaluator:
             for action_id in ids.unique().tolist()
         }
 
-    def _weighed(self, clips: WindowSet, *, intervals: bool, reference: bool = False) -> ClipWeights:
+    def _weighed(self, features: FeatureSet, *, intervals: bool, reference: bool = False) -> ClipWeights:
         return weigh_clips(
-            clips.features, seed=self.seed + (500_000 if reference else 0), **({} if intervals else {"draws": 0})
+            features, seed=self.seed + (500_000 if reference else 0), **({} if intervals else {"draws": 0})
         )
 
-    def _assessed(self, clips: WindowSet, more: Mapping[str, Sample], *, are_training: bool = False) -> Row:
+    def _assessed(self, clips: WindowSet, more: Mapping[str, list[Sample]], *, are_training: bool = False) -> Row:
         """As `_measure`, with intervals; nothing by the eye of a recognizer that had nothing to tell apart."""
         row = self._measure(clips, more, intervals=True, are_training=are_training)
         if len(self.actions) >= FEWEST_ACTIONS:
@@ -250,44 +280,56 @@ class Evaluator:
         }
 
     def _measure(
-        self, clips: WindowSet, more: Mapping[str, Sample], *, intervals: bool, are_training: bool = False
+        self, clips: WindowSet, more: Mapping[str, list[Sample]], *, intervals: bool, are_training: bool = False
     ) -> Row:
         """All figures of these clips; `are_training`: they are the training clips, of which halves compare."""
-        compared, reference = self._halves if are_training else (clips, self._train)
+        pairs = self._halves if are_training else [(clips, self._train)]
         windows = clips.windows
         near = self._training_motion.nearest(windows, are_training=are_training)
-        samples = {"accuracy": self._recognized(self.recognizer, clips), **measuring.physics(windows), **more}
-        counts = self._counts(compared)
-        samples |= neighbours.among(compared.features, reference.features, counts, seed=self.seed)
+        samples = {name: [sample] for name, sample in measuring.physics(windows).items()} | dict(more)
+        samples["accuracy"] = [self._recognized(recognizer, clips) for recognizer in self.recognizers]
+        samples |= self._among(pairs, "")
         if self._held_out is not None:
-            found = neighbours.among(clips.features, self._held_out.features, self._counts(clips), seed=self.seed)
-            samples |= {f"{name}_held_out": sample for name, sample in found.items()}
-            samples["copy_share"] = self._copies(near)
+            samples |= self._among([(clips, self._held_out)], "_held_out")
+            samples["copy_share"] = [self._copies(near)]
         present = windows.action_ids.unique().tolist()
         by_action = {action_id: ActionFigures(action_id, self.seed, intervals=intervals) for action_id in present}
         for figures in by_action.values():
             figures.add_samples(samples)
             figures.add_nearness(near, self._near_copies)
             figures.add_variety(clips, self._train)
-            figures.add_spectrum(compared, reference)
-            figures.add_phases(compared, self._phases.get(figures.action_id))
+            figures.add_spectrum(pairs)
+            figures.add_phases(pairs, self._phases.get(figures.action_id))
         if intervals:
-            measuring.add_separability(by_action, compared, reference, seed=self.seed)
-            distances = self._athletics(compared.windows, reference.windows, None)
+            measuring.add_separability(by_action, pairs, seed=self.seed)
+            distances = [self._athletics(one.windows, other.windows, None) for one, other in pairs]
             for figures in by_action.values():
-                figures.add_athletics(distances.get(self.actions[figures.action_id], {}))
+                figures.add_athletics([each.get(self.actions[figures.action_id], {}) for each in distances])
         # Rows compare only over the same actions: those that the held-out clips have too, where there are any.
         shared = [one for one in present if self._held_out is None or self._held_out.has(one)] or present
-        together = self._distances(clips, compared, reference, shared, by_action, intervals=intervals)
+        together = self._distances(clips, pairs, shared, by_action, intervals=intervals)
         overall = overall_figures([by_action[action_id] for action_id in shared]) | together
         rows = {self.actions[action_id]: figures.estimates for action_id, figures in by_action.items()}
         return {OVERALL: overall, **rows}
 
+    def _looks(self, pairs: Sequence[Pair]) -> list[tuple[FeatureSet, FeatureSet]]:
+        """Clips and what they are compared with as a recognizer sees them: all recognizers, and all pairs, in turn."""
+        looks = []
+        for number in range(max(self._number, len(pairs))):
+            clips, reference = pairs[number % len(pairs)]
+            looks.append((clips.seen[number % self._number], reference.seen[number % self._number]))
+        return looks
+
+    def _among(self, pairs: Sequence[Pair], ending: str) -> dict[str, list[Sample]]:
+        """Precision, recall, density and coverage, by each look."""
+        counts = self._counts(pairs[0][0])
+        found = [neighbours.among(one, other, counts, seed=self.seed) for one, other in self._looks(pairs)]
+        return {f"{name}{ending}": [samples[name] for samples in found] for name in found[0]}
+
     def _distances(
         self,
         clips: WindowSet,
-        compared: WindowSet,
-        reference: WindowSet,
+        pairs: Sequence[Pair],
         shared: list[int],
         by_action: Mapping[int, ActionFigures],
         *,
@@ -297,37 +339,42 @@ class Evaluator:
 
         Their part of each action, shared or not, goes to `by_action`.
         """
-        present = torch.tensor(list(by_action))
-        chosen = torch.isin(present, torch.tensor(shared)).nonzero()[:, 0]
-        weighed = self._weighed(clips, intervals=intervals)
-        blocks = mean_distances(weighed, present)
-        diversity = blocks[:, chosen][:, :, chosen].flatten(1).nanmean(1)
-        overall = {"diversity": measuring.estimate(diversity, weighed, shared)}
-        for place, figures in enumerate(by_action.values()):
-            figures.add_draws("multimodality", blocks[:, place, place], weighed.clips_of(figures.action_id))
-        references = [("", compared, reference)]
-        if self._held_out is not None:
-            references.append(("_held_out", clips, self._held_out))
-        for ending, mine, others in references:
+        present = list(by_action)
+        overall: dict[str, list[Drawn]] = defaultdict(list)
+        alone: dict[tuple[str, int], list[Drawn]] = defaultdict(list)
+        places = [present.index(action_id) for action_id in shared]
+        for seen in clips.seen:
+            weighed = self._weighed(seen, intervals=intervals)
+            blocks = mean_distances(weighed, torch.tensor(present))
+            overall["diversity"].append(_drawn(balanced_mean(blocks[:, places][:, :, places]), weighed, shared))
+            for place, action_id in enumerate(present):
+                alone["multimodality", action_id].append(_drawn(blocks[:, place, place], weighed, [action_id]))
+        compared = {"": pairs} | ({} if self._held_out is None else {"_held_out": [(clips, self._held_out)]})
+        for ending, several in compared.items():
             counts = torch.zeros(len(self.actions), dtype=torch.long)
-            counts[shared] = self._counts(mine)[shared]
-            overall[f"fid{ending}"] = fid(mine.features, others.features, counts, seed=self.seed, intervals=intervals)
-            alone = [one for one in by_action if one not in shared]
-            for actions in (shared, alone):  # apart: those alone are in no overall figure
-                common = [one for one in actions if mine.has(one) and others.has(one)]
-                if not common:
-                    continue
-                ids = torch.tensor(common)
-                one, other = (
-                    self._weighed(part.of(ids), intervals=intervals, reference=number > 0)
-                    for number, part in enumerate((mine, others))
-                )
-                together, each = kernel_distances(one, other, ids)
-                if actions is shared:
-                    overall[f"kid{ending}"] = measuring.estimate(together, one, common)
-                for place, action_id in enumerate(common):
-                    by_action[action_id].add_draws(f"kid{ending}", each[:, place], one.clips_of(action_id))
-        return overall
+            counts[shared] = self._counts(several[0][0])[shared]
+            for mine, others in self._looks(several):
+                overall[f"fid{ending}"].append(fid(mine, others, counts, seed=self.seed, intervals=intervals))
+                for actions in (
+                    shared,
+                    [one for one in present if one not in shared],
+                ):  # apart: these are in no overall figure
+                    common = [one for one in actions if mine.has(one) and others.has(one)]
+                    if not common:
+                        continue
+                    ids = torch.tensor(common)
+                    one, other = (
+                        self._weighed(part.of(ids), intervals=intervals, reference=number > 0)
+                        for number, part in enumerate((mine, others))
+                    )
+                    together, each = kernel_distances(one, other, ids)
+                    if actions is shared:
+                        overall[f"kid{ending}"].append(_drawn(together, one, common))
+                    for place, action_id in enumerate(common):
+                        alone[f"kid{ending}", action_id].append(_drawn(each[:, place], one, [action_id]))
+        for (name, action_id), parts in alone.items():
+            by_action[action_id].set(name, parts)
+        return {name: mean_of(parts).estimate() for name, parts in overall.items()}
 
     def _counts(self, clips: WindowSet) -> Tensor:
         """Windows of each action that the held-out clips have; few samples raise a distance and lower a coverage.
@@ -338,7 +385,7 @@ class Evaluator:
             return torch.bincount(clips.windows.action_ids, minlength=len(self.actions))
         counts, of_half = (
             torch.bincount(part.windows.action_ids, minlength=len(self.actions))
-            for part in (self._held_out, self._halves[0])
+            for part in (self._held_out, self._halves[0][0])
         )
         return torch.where(counts > 0, counts, of_half)
 
@@ -363,6 +410,12 @@ class Evaluator:
         """The held-out clips' row without what compares them with themselves."""
         unknown = {name: Estimate(math.nan) for name in TO_HELD_OUT}
         return {action: {**figures, **unknown} for action, figures in row.items()}
+
+
+def _drawn(values: Float[Tensor, "rows"], clips: ClipWeights, action_ids: Sequence[int]) -> Drawn:
+    """A figure as its value and its draws in one tensor, over all the clips of these actions."""
+    draws = values[1:] if len(values) > 1 else None
+    return Drawn(values[0].item(), draws, sum(clips.clips_of(action) for action in action_ids))
 
 
 def _values(row: Row) -> dict[str, Figures]:

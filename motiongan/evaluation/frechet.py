@@ -3,12 +3,13 @@
 The distance is biased upwards by few samples, so sets compare only where as many windows of each action are taken.
 """
 
+import math
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from motiongan.evaluation.bootstrap import interval
-from motiongan.evaluation.figures import Estimate
+from motiongan.evaluation.bootstrap import Drawn, unbiased
 from motiongan.evaluation.metrics import frechet_distance
 from motiongan.evaluation.pairs import FeatureSet
 
@@ -31,18 +32,18 @@ def equal_rows(
     return drawn
 
 
-def fid(sample: FeatureSet, reference: FeatureSet, counts: Tensor, *, seed: int, intervals: bool) -> Estimate:
+def fid(sample: FeatureSet, reference: FeatureSet, counts: Tensor, *, seed: int, intervals: bool) -> Drawn:
     """Fréchet distance of `counts` windows of each action of the sample to all of the reference.
 
     Only actions that both have and that `counts` is not 0 for; each has the same weight.
     The interval draws the clips of both sets anew. A draw repeats clips and so lies too high; the mean excess over
-    the figure is taken off again and told as the estimate's `bias`.
+    the figure is taken off again and told as its `bias`.
     """
     known = torch.bincount(reference.action_ids, minlength=len(counts)) > 0
     counts = torch.where(known, counts, 0)
     drawn = equal_rows(sample.action_ids, counts, seed=seed)
     if len(drawn[0]) < 2:
-        return Estimate(float("nan"))
+        return Drawn(math.nan)
     used = torch.zeros(len(counts), dtype=torch.bool)
     used[sample.action_ids[drawn[0]]] = True
     reference = reference[used[reference.action_ids]]
@@ -57,7 +58,7 @@ def fid(sample: FeatureSet, reference: FeatureSet, counts: Tensor, *, seed: int,
     ]
     value = sum(distances) / len(distances)
     if not intervals:
-        return Estimate(value)
+        return Drawn(value)
     sample = sample[used[sample.action_ids]]
     generator = torch.Generator().manual_seed(seed)
     everything = torch.bincount(reference.action_ids, minlength=len(counts))
@@ -65,10 +66,8 @@ def fid(sample: FeatureSet, reference: FeatureSet, counts: Tensor, *, seed: int,
         *_moments(sample, _drawn_windows(sample, counts, generator)),
         *_moments(reference, _drawn_windows(reference, everything, generator)),
     )
-    bias = draws.mean().item() - value
-    low, high = interval(draws - bias)
     clips = len(torch.unique(torch.stack([sample.action_ids, sample.clip_ids], 1), dim=0))
-    return Estimate(value, max(low, 0.0), max(high, 0.0), clips, bias)
+    return unbiased(value, draws, clips, 0.0, math.inf)
 
 
 def _balanced(ids: Tensor) -> Tensor:

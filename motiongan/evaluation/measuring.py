@@ -1,6 +1,7 @@
 """The figures of one action of one set of clips, with their draws, and how actions add up to overall figures."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,11 +12,11 @@ from torch import Tensor
 from motiongan.body.skeleton import NUM_MOVING_JOINTS
 from motiongan.evaluation import metrics, plausibility, two_sample
 from motiongan.evaluation.athletics import Distance
-from motiongan.evaluation.bootstrap import Resampling, Sample, interval, resample
+from motiongan.evaluation.bootstrap import Drawn, Resampling, Sample, interval, mean_of, resample, unbiased
 from motiongan.evaluation.figures import Estimate
 from motiongan.evaluation.metrics import Tally
 from motiongan.evaluation.nearness import NearCopies, Nearest
-from motiongan.evaluation.pairs import ClipWeights, FeatureSet
+from motiongan.evaluation.pairs import FeatureSet
 from motiongan.evaluation.phases import Phases
 from motiongan.evaluation.spectrum import spectrum_distance, velocity_power
 from motiongan.evaluation.windows import PosedWindows
@@ -29,20 +30,23 @@ _EVERY = 4  # frames that these look at
 
 @dataclass(frozen=True, eq=False)
 class WindowSet:
-    """Windows and their recognizer features."""
+    """Windows, and their features as each of the recognizers sees them."""
 
     windows: PosedWindows
-    features: FeatureSet
+    seen: tuple[FeatureSet, ...]
 
     def __getitem__(self, rows: Tensor) -> "WindowSet":
-        return WindowSet(self.windows[rows], self.features[rows])
+        return WindowSet(self.windows[rows], tuple(features[rows] for features in self.seen))
 
     def has(self, action_id: int) -> bool:
         return bool((self.windows.action_ids == action_id).any())
 
-    def of(self, action_ids: Tensor) -> "WindowSet":
-        """The windows of some actions."""
-        return self[torch.isin(self.windows.action_ids, action_ids).nonzero()[:, 0]]
+    def of_action(self, action_id: int) -> PosedWindows:
+        """The windows of one action."""
+        return self.windows[(self.windows.action_ids == action_id).nonzero()[:, 0]]
+
+
+Pair = tuple[WindowSet, WindowSet]  # clips, and those that they are compared with
 
 
 class ActionFigures:
@@ -60,19 +64,24 @@ class ActionFigures:
         self._intervals = intervals
         self._known: dict[tuple[int, ...], Resampling] = {}
 
-    def add_samples(self, samples: Mapping[str, Sample]) -> None:
-        """Figures that are means of tallies."""
-        for name, sample in samples.items():
-            rows = (sample.action_ids == self.action_id).nonzero()[:, 0]
-            part, clip_ids = sample.tally[rows], sample.clip_ids[rows]
-            self.estimates[name] = Estimate(part.mean)
-            if self._intervals and len(rows):
-                drawn = self._resampling(clip_ids)
-                self._set(name, part.mean, drawn.means(part), len(clip_ids[part.count > 0].unique()))
-                if name in POOLED:
-                    self.pooled[name] = part, drawn.weights @ part.total, drawn.weights @ part.count
-            elif name in POOLED:
-                self.pooled[name] = part, torch.empty(0), torch.empty(0)
+    def set(self, name: str, parts: Sequence[Drawn]) -> None:
+        """Keep a figure as the mean of what several recognizers, or partings of the clips, say."""
+        figure = mean_of(parts)
+        self.estimates[name] = figure.estimate()
+        if figure.draws is not None and len(figure.draws):
+            self.draws[name] = figure.draws
+
+    def add_samples(self, samples: Mapping[str, Sequence[Sample]]) -> None:
+        """Figures that are means of tallies, each by one or several samples."""
+        for name, several in samples.items():
+            self.set(name, [self._mean(sample) for sample in several])
+            if name in POOLED:
+                (sample,) = several
+                rows = (sample.action_ids == self.action_id).nonzero()[:, 0]
+                part, drawn = sample.tally[rows], torch.empty(0, len(rows), dtype=torch.float64)
+                if self._intervals and len(rows):
+                    drawn = self._resampling(sample.clip_ids[rows]).weights
+                self.pooled[name] = part, drawn @ part.total, drawn @ part.count
 
     def add_nearness(self, near: Nearest, copies: NearCopies | None) -> None:
         """Median distance to the training motion, and over that of held-out clips of the action."""
@@ -84,87 +93,80 @@ class ActionFigures:
         real = (0.0 if copies is None else copies.medians[self.action_id].item()) or math.nan
         drawn = self._resampling(clip_ids).medians(distances) if self._intervals and len(distances) else None
         clips = len(clip_ids.unique())
-        self._set("nn_mm", median, drawn, clips)
-        self._set("nn_ratio", median / real, None if drawn is None else drawn / real, clips)
+        self.set("nn_mm", [Drawn(median, drawn, clips)])
+        self.set("nn_ratio", [Drawn(median / real, None if drawn is None else drawn / real, clips)])
 
     def add_variety(self, clips: WindowSet, train: WindowSet) -> None:
         """Numbers of clips and windows, and what is a ratio to the training clips' own: pose diversity and jerk."""
-        windows = clips.windows[(clips.windows.action_ids == self.action_id).nonzero()[:, 0]]
-        real = train.windows[(train.windows.action_ids == self.action_id).nonzero()[:, 0]]
+        windows, real = clips.of_action(self.action_id), train.of_action(self.action_id)
         count = len(windows.clip_ids.unique())
         self.estimates |= {"clips": Estimate(float(count)), "windows": Estimate(float(len(windows)))}
         drawn = self._resampling(windows.clip_ids).first(_DEAR_DRAWS) if self._intervals else None
-        for name, value, reference, draw, within in (
-            ("pose_diversity", _deviation(windows), _deviation(real), _drawn_deviation, (0.0, math.inf)),
-            ("jerk_ratio", _jerk(windows), _jerk(real), _drawn_jerk, None),
-        ):
-            ratio = value / reference if reference > 0 else math.nan
-            self._set(name, ratio, None if drawn is None else draw(windows, drawn) * ratio, count, within=within)
+        values, references = (_deviation(windows), _jerk(windows)), (_deviation(real), _jerk(real))
+        varied, jerked = (a / b if b > 0 else math.nan for a, b in zip(values, references))
+        if drawn is None:
+            self.set("pose_diversity", [Drawn(varied)])
+            self.set("jerk_ratio", [Drawn(jerked)])
+            return
+        self.set("pose_diversity", [unbiased(varied, _drawn_deviation(windows, drawn) * varied, count, 0.0, math.inf)])
+        self.set("jerk_ratio", [Drawn(jerked, _drawn_jerk(windows, drawn) * jerked, count)])
 
-    def add_spectrum(self, clips: WindowSet, reference: WindowSet) -> None:
+    def add_spectrum(self, pairs: Sequence[Pair]) -> None:
         """Spectrum distance of joint velocities to the reference."""
+        self.set("spectrum", [self._spectrum(*pair) for pair in pairs])
+
+    def add_phases(self, pairs: Sequence[Pair], phases: Phases | None) -> None:
+        """Share of the real phases that the clips visit."""
+        self.set("phase_coverage", [self._visited(clips.of_action(self.action_id), phases) for clips, _ in pairs])
+
+    def add_athletics(self, several: Sequence[Mapping[str, Distance]]) -> None:
+        """The measures of athletes in one number: mean distance to real, in standard deviations of the real."""
+        parts = []
+        for distances in several:
+            known = [(one.scaled, one.scaled.draws) for one in distances.values() if one.scaled.draws is not None]
+            if not known:
+                parts.append(Drawn(math.nan))
+                continue
+            value = sum(one.value for one, _ in known) / len(known)
+            parts.append(
+                Drawn(value, torch.stack([draws for _, draws in known]).mean(0), max(o.clips for o, _ in known))
+            )
+        self.set("athletics", parts)
+
+    def drawn(self, values: Float[Tensor, "rows"], clips: int) -> Drawn:
+        """A figure that is its value and its draws in one tensor."""
+        return Drawn(values[0].item(), values[1:] if self._intervals else None, clips)
+
+    def _mean(self, sample: Sample) -> Drawn:
+        rows = (sample.action_ids == self.action_id).nonzero()[:, 0]
+        part, clip_ids = sample.tally[rows], sample.clip_ids[rows]
+        if not self._intervals or not len(rows):
+            return Drawn(part.mean)
+        return Drawn(part.mean, self._resampling(clip_ids).means(part), len(clip_ids[part.count > 0].unique()))
+
+    def _spectrum(self, clips: WindowSet, reference: WindowSet) -> Drawn:
         power, clip_ids = self._power(clips)
         real = self._power(reference)[0]
         if not len(power) or not len(real):
-            self._set("spectrum", math.nan, None, 0)
-            return
+            return Drawn(math.nan)
         value = spectrum_distance(power.mean(0), real.mean(0)).item()
-        drawn = None
-        if self._intervals:
-            resampled = self._resampling(clip_ids)
-            drawn = spectrum_distance(resampled.sums(power), real.mean(0).double())
-        self._set("spectrum", value, drawn, len(clip_ids.unique()), within=(0.0, math.inf))
+        if not self._intervals:
+            return Drawn(value)
+        draws = spectrum_distance(self._resampling(clip_ids).sums(power), real.mean(0).double())
+        return unbiased(value, draws, len(clip_ids.unique()), 0.0, math.inf)
 
-    def add_phases(self, clips: WindowSet, phases: Phases | None) -> None:
-        """Share of the real phases that the clips visit."""
-        rows = (clips.windows.action_ids == self.action_id).nonzero()[:, 0]
-        if phases is None or not len(rows):
-            self._set("phase_coverage", math.nan, None, 0)
-            return
-        windows = clips.windows[rows]
+    def _visited(self, windows: PosedWindows, phases: Phases | None) -> Drawn:
+        if phases is None or not len(windows):
+            return Drawn(math.nan)
         visits = phases.visits(windows)
-        drawn = phases.coverage(self._resampling(windows.clip_ids).sums(visits)) if self._intervals else None
         value = phases.coverage(visits.sum(0)).item()
-        self._set("phase_coverage", value, drawn, len(windows.clip_ids.unique()), within=(0.0, 1.0))
-
-    def add_athletics(self, distances: Mapping[str, Distance]) -> None:
-        """The measures of athletes in one number: mean distance to real, in standard deviations of the real."""
-        scaled = [one.scaled for one in distances.values() if one.scaled is not None]
-        if scaled:
-            mean = torch.stack(scaled).mean(0)
-            clips = max(one.to_train.clips for one in distances.values())
-            self._set("athletics", mean[0].item(), mean[1:], clips)
-
-    def add_draws(self, name: str, values: Float[Tensor, "rows"], clips: int) -> None:
-        """A figure as its value and its draws in one tensor."""
-        self._set(name, values[0].item(), values[1:] if self._intervals else None, clips)
-
-    def _set(
-        self,
-        name: str,
-        value: float,
-        drawn: Tensor | None,
-        clips: int,
-        *,
-        within: tuple[float, float] | None = None,
-    ) -> None:
-        """Keep a figure, with an interval where there are draws.
-
-        within   the bounds of a figure that repeated clips raise or lower (a distance, a variety): the mean excess of
-                 the draws over the figure is taken off them
-        """
-        if drawn is None or not len(drawn):
-            self.estimates[name] = Estimate(value)
-            return
-        bias = math.nan
-        if within is not None:
-            bias = drawn.nanmean().item() - value
-            drawn = (drawn - bias).clamp(*within)
-        self.draws[name] = drawn
-        self.estimates[name] = Estimate(value, *interval(drawn), clips, bias)
+        if not self._intervals:
+            return Drawn(value)
+        draws = phases.coverage(self._resampling(windows.clip_ids).sums(visits))
+        return unbiased(value, draws, len(windows.clip_ids.unique()), 0.0, 1.0)
 
     def _power(self, clips: WindowSet) -> tuple[Tensor, Tensor]:
-        windows = clips.windows[(clips.windows.action_ids == self.action_id).nonzero()[:, 0]]
+        windows = clips.of_action(self.action_id)
         if not len(windows):
             return torch.empty(0), torch.empty(0, dtype=torch.long)
         power = velocity_power(windows)
@@ -224,31 +226,27 @@ def physics(windows: PosedWindows) -> dict[str, Sample]:
     return {name: Sample(value, windows.action_ids, windows.clip_ids) for name, value in tallies.items()}
 
 
-def add_separability(
-    by_action: Mapping[int, ActionFigures], clips: WindowSet, reference: WindowSet, *, seed: int
-) -> None:
+def add_separability(by_action: Mapping[int, ActionFigures], pairs: Sequence[Pair], *, seed: int) -> None:
     """How well a classifier tells these clips from the reference, action by action; draws of both sets' clips."""
-    first, second = reference.windows, clips.windows
-    scores, others, folds, other_folds = two_sample.out_of_fold_scores(first, second, seed=seed)
-    for action_id, figures in by_action.items():
-        mine = ((second.action_ids == action_id) & ~others.isnan()).nonzero()[:, 0]
-        real = ((first.action_ids == action_id) & ~scores.isnan()).nonzero()[:, 0]
-        if not len(mine) or not len(real):
-            continue
-        weights = []
-        for number, ids in enumerate((first.clip_ids[real], second.clip_ids[mine])):
-            random = torch.Generator().manual_seed(1000 * seed + 2 * action_id + number)
-            drawn = resample(ids, generator=random, draws=300).weights
-            weights.append(torch.cat([torch.ones(1, len(ids), dtype=drawn.dtype), drawn]))
-        area = two_sample.separability(scores[real], others[mine], folds[real], other_folds[mine], *weights)
-        figures.add_draws("separability", area, len(second.clip_ids[mine].unique()))
-
-
-def estimate(values: Float[Tensor, "rows"], clips: ClipWeights, action_ids: Sequence[int]) -> Estimate:
-    """A figure as its value and its draws in one tensor, over all the clips of these actions."""
-    if len(values) < 2:
-        return Estimate(values[0].item())
-    return Estimate(values[0].item(), *interval(values[1:]), sum(clips.clips_of(action) for action in action_ids))
+    parts: dict[int, list[Drawn]] = defaultdict(list)
+    for clips, reference in pairs:
+        first, second = reference.windows, clips.windows
+        scores, others, folds, other_folds = two_sample.out_of_fold_scores(first, second, seed=seed)
+        for action_id, figures in by_action.items():
+            mine = ((second.action_ids == action_id) & ~others.isnan()).nonzero()[:, 0]
+            real = ((first.action_ids == action_id) & ~scores.isnan()).nonzero()[:, 0]
+            if not len(mine) or not len(real):
+                parts[action_id].append(Drawn(math.nan))
+                continue
+            weights = []
+            for number, ids in enumerate((first.clip_ids[real], second.clip_ids[mine])):
+                random = torch.Generator().manual_seed(1000 * seed + 2 * action_id + number)
+                drawn = resample(ids, generator=random, draws=300).weights
+                weights.append(torch.cat([torch.ones(1, len(ids), dtype=drawn.dtype), drawn]))
+            area = two_sample.separability(scores[real], others[mine], folds[real], other_folds[mine], *weights)
+            parts[action_id].append(figures.drawn(area, len(second.clip_ids[mine].unique())))
+    for action_id, several in parts.items():
+        by_action[action_id].set("separability", several)
 
 
 def _deviation(windows: PosedWindows) -> float:

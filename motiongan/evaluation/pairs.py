@@ -30,6 +30,13 @@ class FeatureSet:
     def __getitem__(self, rows: Tensor) -> "FeatureSet":
         return FeatureSet(self.features[rows], self.action_ids[rows], self.clip_ids[rows])
 
+    def has(self, action_id: int) -> bool:
+        return bool((self.action_ids == action_id).any())
+
+    def of(self, action_ids: Tensor) -> "FeatureSet":
+        """The windows of some actions."""
+        return self[torch.isin(self.action_ids, action_ids).nonzero()[:, 0]]
+
 
 @dataclass(frozen=True, eq=False)
 class ClipWeights:
@@ -118,3 +125,7 @@ def kernel_distances(
     overall = [block.flatten(1).nanmean(1) for block in (inside, outside, between)]
     each = [block.diagonal(dim1=1, dim2=2) for block in (inside, outside, between)]
     return overall[0] + overall[1] - 2 * overall[2], each[0] + each[1] - 2 * each[2]
+
+
+def balanced_mean(blocks: Tensor) -> Tensor:
+    return blocks.flatten(1).nanmean(1)

@@ -10,7 +10,7 @@ from typing import Any
 
 from motiongan.evaluation import bootstrap, controls, metrics
 from motiongan.evaluation.athletics_report import Distances, athletics_facts, athletics_table
-from motiongan.evaluation.evaluate import FEWEST_ACTIONS
+from motiongan.evaluation.evaluate import FEWEST_ACTIONS, PARTINGS
 from motiongan.evaluation.figures import AS_REAL, FIGURES, HIGHER, LOWER, OVERALL, Estimate, Row, actions_of, written
 from motiongan.evaluation.frechet import NUM_DRAWS
 from motiongan.evaluation.inputs import EvaluationInputs
@@ -60,7 +60,7 @@ def report_facts(
     *,
     seed: int,
     body: str,
-    recognizer_hash: str,
+    recognizer_hashes: Sequence[str],
 ) -> dict[str, Any]:
     """All that report.json holds; the same for the same inputs and seed. `distances`: of the measures of athletes."""
     import numpy as np
@@ -75,8 +75,8 @@ def report_facts(
         "versions": {"motiongan": __version__, "torch": torch.__version__, "numpy": np.__version__},
         "recognizer": {
             "name": NAME,
-            "sha256": recognizer_hash,
-            "seed": seed,
+            "sha256": list(recognizer_hashes),
+            "seeds": [seed + number for number in range(len(recognizer_hashes))],
             "actions": list(inputs.actions),
             "trained_on_clips": len([clip for clip in inputs.train if clip.action in inputs.actions]),
             "held_out_accuracy": None if accuracy is None else _estimate(accuracy),
@@ -259,13 +259,14 @@ def _figure(rows: Mapping[str, Row], label: str, name: str) -> Estimate | None:
 
 
 def recognizer_line(facts: Mapping[str, Any]) -> str:
-    """What the recognizer is, and how often it is right on people whom it never saw."""
+    """What the recognizers are, and how often they are right on people whom they never saw."""
     recognizer, found = facts["recognizer"], facts["recognizer"]["held_out_accuracy"]
-    line = f"recognizer of {', '.join(recognizer['actions'])} ({recognizer['sha256'][:8]})"
+    several = ", ".join(each[:8] for each in recognizer["sha256"])
+    line = f"recognizers of {', '.join(recognizer['actions'])} ({several})"
     if found is None or found["value"] is None:
         return line
     bounds = "" if found["low"] is None else f" [{found['low']:.1%}, {found['high']:.1%}]"
-    return f"{line}: names {found['value']:.1%}{bounds} of the held-out people's clips rightly"
+    return f"{line}: name {found['value']:.1%}{bounds} of the held-out people's clips rightly"
 
 
 def _sentence(line: str) -> str:
@@ -385,19 +386,22 @@ def _cell(name: str, label: str, action: str, rows: Mapping[str, Row], *, number
 def _method(facts: Mapping[str, Any]) -> str:
     protocol, recognizer = facts["protocol"], facts["recognizer"]
     return (
-        f"<p>The recognizer ({_text(recognizer['name'])}, seed {recognizer['seed']}) is a small convolutional network"
-        f" on joint positions and velocities, trained on {recognizer['trained_on_clips']} real clips of the training"
-        " subjects; distances, diversity and neighbourhoods are taken in its 32 features. Figures of reports with"
-        " another recognizer, data or actions do not compare. FID, recall and coverage are means over"
-        f" {protocol['equal_count_draws']} draws of as many windows of each action as the held-out people have, or"
-        " half of the training clips where they lack it."
+        f"<p>The {len(recognizer['seeds'])} recognizers ({_text(recognizer['name'])}, of seeds"
+        f" {', '.join(map(str, recognizer['seeds']))}) are small convolutional networks on joint positions and"
+        f" velocities, trained on {recognizer['trained_on_clips']} real clips of the training subjects; distances,"
+        " diversity and neighbourhoods are taken in the 32 features of each, and averaged. Figures of reports with"
+        " other recognizers, data or actions do not compare. In the row of the training clips what compares with them"
+        f" is one half against the other, on average over {PARTINGS} ways to part them. FID, recall and coverage are"
+        f" means over {protocol['equal_count_draws']} draws of as many windows of each action as the held-out people"
+        " have, or half of the training clips where they lack it."
         f" Neighbourhoods reach to the {protocol['neighbours']}th neighbour within the action (Naeem et al. 2020)."
         " Diversity and KID look at pairs of two different clips, at most 1,500 windows of a set. Intervals:"
         f" {_text(protocol['interval'])}, {protocol['bootstrap_draws']} draws at most; n is the number of clips drawn"
         " from, which for recall, coverage and clips named are the real ones. FID, KID and the distances of the"
         " measures of athletes draw the clips of both sets anew. Drawing with replacement repeats clips, which raises"
         " FID, the spectrum distance and Wasserstein distances and lowers varieties: the mean of that bias is taken off"
-        f" the draws (`bias` in {JSON_NAME}). What no interval holds: another recognizer, other people.</p>"
+        f" the draws (`bias` in {JSON_NAME}). Intervals hold how much the recognizers, and the ways to part the"
+        " training clips, differ; what no interval holds: other people.</p>"
     )
 
 

@@ -145,6 +145,5 @@ def test_a_set_that_is_faster_by_so_much_is_that_far_away(make_windows):
     assert speed.to_train.value == pytest.approx(2.0, abs=0.25)
     assert speed.to_train.low < 2.0 < speed.to_train.high
     assert math.isnan(speed.to_held_out.value)  # three values are too few
-    assert speed.scaled is not None
-    assert speed.scaled[0].item() == pytest.approx(2.0, abs=0.3)
+    assert speed.scaled.value == pytest.approx(2.0, abs=0.3)
     assert (speed.windows, speed.median) == (200, pytest.approx(5.0, abs=0.2))

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from motiongan.evaluation.bootstrap import interval, resample
+from motiongan.evaluation.bootstrap import Drawn, interval, mean_of, resample, unbiased
 from motiongan.evaluation.metrics import tally
 
 
@@ -48,3 +48,20 @@ def test_equal_seeds_draw_equally_and_what_never_counts_has_no_interval():
     assert not torch.equal(first, resample(clips, generator=random(4)).weights)
     nothing = resample(clips, generator=random()).means(tally(torch.ones(20), torch.zeros(20, dtype=torch.bool)))
     assert all(map(math.isnan, interval(nothing)))
+
+
+def test_the_interval_of_a_mean_holds_how_much_its_parts_differ():
+    parts = [Drawn(value, value + torch.linspace(-0.1, 0.1, 101), 7) for value in (1.0, 2.0, 6.0)]
+    found = mean_of([*parts, Drawn(math.nan)]).estimate()
+    assert (found.value, found.clips) == (3.0, 7)
+    assert math.isnan(found.low)  # a quarter of the draws are unknown
+    found = mean_of(parts).estimate()
+    assert (found.low, found.high) == pytest.approx((0.9, 6.1), abs=0.02)
+    assert math.isnan(mean_of([Drawn(1.0), Drawn(2.0)]).estimate().low)
+
+
+def test_what_repeated_clips_add_is_taken_off_the_draws_and_told():
+    found = unbiased(1.0, torch.tensor([1.0, 2.0, 3.0]), 5, 0.5, 1.5)
+    assert (found.value, found.bias, found.clips) == (1.0, 1.0, 5)
+    assert found.draws is not None
+    assert found.draws.tolist() == [0.5, 1.0, 1.5]

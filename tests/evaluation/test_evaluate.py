@@ -121,6 +121,27 @@ def test_sunk_and_hovering_bodies_are_measured_in_their_units(evaluator, trans_h
     assert hovering["flight_error"] == pytest.approx(9.81, abs=0.3)
 
 
+def test_what_hangs_on_a_recognizer_is_the_mean_over_several_and_not_of_the_order_of_clips(body, trans_height):
+    def evaluate(seed: int, recognizers: int, order: int = 1) -> Evaluator:
+        train, held_out = clips(8, 0, trans_height)[::order], clips(4, 500, trans_height)
+        settings = {"seed": seed, "recognizers": recognizers, "body": body, "window": 40, "recognizer_steps": 20}
+        return Evaluator(train, held_out, actions=ACTIONS[::order], **settings)
+
+    made = clips(4, 900, trans_height)
+    together, turned = (evaluate(3, 2, order).measure(made) for order in (1, -1))
+    apart = [evaluate(seed, 1).measure(made) for seed in (3, 4)]
+    for name in ("fid", "kid", "fid_held_out", "diversity", "coverage", "accuracy"):
+        assert together[OVERALL][name] == pytest.approx(
+            (apart[0][OVERALL][name] + apart[1][OVERALL][name]) / 2, rel=1e-4
+        )
+        assert together[OVERALL][name] == pytest.approx(turned[OVERALL][name], rel=1e-3)
+    assert apart[0][OVERALL]["fid"] != pytest.approx(apart[1][OVERALL]["fid"], rel=0.01)
+    assert together["kick"]["multimodality"] == pytest.approx(turned["kick"]["multimodality"], rel=1e-3)
+    row = evaluate(3, 2).assess(made)[OVERALL]["fid"]
+    assert row.low < min(one[OVERALL]["fid"] for one in apart)
+    assert row.high > max(one[OVERALL]["fid"] for one in apart)
+
+
 def test_the_same_call_gives_the_same_figures(evaluator, trans_height):
     made = clips(20, 900, trans_height)
     first, second = evaluator.measure(made), evaluator.measure(made)

@@ -67,3 +67,14 @@ def test_it_tells_actions_apart_by_joint_by_side_and_by_tempo_on_unseen_clips():
     assert_close(recognizer.features(dirty, unseen_mask), recognizer.features(unseen, unseen_mask))
     again = train_recognizer(inputs, mask, ids, actions, seed=3, steps=120)
     assert torch.equal(again(unseen, unseen_mask), recognizer(unseen, unseen_mask))
+
+
+def test_it_does_not_hang_on_the_order_of_windows_or_actions():
+    actions, others = ("wave_left", "wave_right", "fast"), ("fast", "wave_right", "wave_left")
+    inputs = inputs_of(torch.cat([swings(8, 0.5 + 0.2 * i, "left_wrist", seed=i) for i in range(3)]))
+    mask, ids = torch.ones(24, 40, dtype=torch.bool), torch.arange(3).repeat_interleave(8)
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(0))
+    first = train_recognizer(inputs, mask, ids, actions, seed=3, steps=20)
+    second = train_recognizer(inputs[order], mask, 2 - ids[order], others, seed=3, steps=20)
+    assert torch.equal(second(inputs, mask).flip(1), first(inputs, mask))
+    assert torch.equal(second.features(inputs, mask), first.features(inputs, mask))
