@@ -254,7 +254,7 @@ class Game:
     penalty     what the discriminator's slope costs; penalised: where: on "real" and "fake" clips (weight: half of
                 losses.gamma) or "between" the two, on WGAN-GP's interpolates (weight: losses.unit_slope)
     bound       "clip": weights are clipped to losses.clip; "spectral": the layers have spectral norm 1
-    updates     of the discriminator for one of the generator, as in the paper
+    updates     of the discriminator for one of the generator, as in the paper but for the relativistic loss
     balanced    BEGAN: the discriminator is an autoencoder, its loss takes the balance k, which training moves
     """
 
@@ -269,7 +269,11 @@ class Game:
 
 ADVERSARIAL_LOSSES: dict[str, Game] = {
     "relativistic": Game(
-        relativistic_generator_loss, relativistic_discriminator_loss, gradient_penalty, penalised=("real", "fake")
+        relativistic_generator_loss,
+        relativistic_discriminator_loss,
+        gradient_penalty,
+        penalised=("real", "fake"),
+        updates=3,  # 1 in the paper; with 3, clips lie where other training clips would (docs/log.md)
     ),
     "minimax": Game(minimax_generator_loss, cross_entropy_discriminator_loss),
     "non-saturating": Game(non_saturating_generator_loss, cross_entropy_discriminator_loss),

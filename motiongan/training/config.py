@@ -30,7 +30,7 @@ class LossConfig:
     clip: float = 0.01  # wgan: the largest weight of the critic
     diversity_ratio: float = 0.5  # began: the fakes' reconstruction error as a share of the real clips'
     balance_rate: float = 0.01  # began: how fast the balance k follows; 0.001 in the paper, which trains far longer
-    discriminator_updates: int = 0  # for one of the generator; 0: the loss's own, 5 for wgan and wgan-gp, else 1
+    discriminator_updates: int = 0  # for one of the generator; 0: the loss's own (losses/adversarial.py)
     kinematic: KinematicWeights = field(default_factory=KinematicWeights)
     kinematic_clips: int = 16  # clips of each batch whose motion is built for the kinematic losses
     kinematic_from: float = 0.1  # share of the steps after which the kinematic losses start to grow

@@ -116,7 +116,7 @@ def test_every_generator_wants_higher_fake_logits_and_every_discriminator_the_op
 @pytest.mark.parametrize(
     ("name", "penalty", "where", "bound", "updates"),
     [
-        ("relativistic", gradient_penalty, ("real", "fake"), None, 1),
+        ("relativistic", gradient_penalty, ("real", "fake"), None, 3),
         ("minimax", None, (), None, 1),
         ("non-saturating", None, (), None, 1),
         ("non-saturating-r1", gradient_penalty, ("real",), None, 1),
