@@ -100,7 +100,8 @@ def read_inputs(
     if len(rates) > 1:
         shown = " and ".join(f"{rate:g}" for rate in sorted(rates))
         raise MotionganError(f"{data} and the generated clips have {shown} Hz; import --data at one --frame-rate")
-    window = min(max(1, round(seconds * rates.pop())) for _, seconds in recorded)
+    (rate,) = rates
+    window = min(max(1, round(seconds * rate)) for _, seconds in recorded)
     return EvaluationInputs(
         generated=sets,
         train=train,
