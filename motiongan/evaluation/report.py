@@ -115,8 +115,8 @@ def report_facts(
 
 
 def _remarks(inputs: EvaluationInputs) -> list[str]:
-    """What a reader must know of the actions, a line each."""
-    remarks = []
+    """What a reader must know of the people, the clips and the actions, a line each."""
+    remarks = [*inputs.remarks]
     if inputs.left_out:
         remarks.append(
             f"not measured, since the recognizer has too few training clips of them: {', '.join(inputs.left_out)}"
