@@ -92,7 +92,7 @@ def read_inputs(
     seen, all_tell = _seen_subjects(checkpoint, provenances)
     trained = {str(made["training_data"]) for made in provenances.values() if made.get("training_data")}
     is_other = bool(trained - {sources["data"]["content_hash"]})
-    warnings, more = _on_people(data.name, seen if all_tell else None, known, is_other=is_other)
+    warnings, more = _on_people(data.name, seen if all_tell else None, known, subjects, is_other=is_other)
     if flattered := sorted(seen & set(subjects)):
         warnings.append(f"held out, but a model was trained on their clips: {_listed(flattered)}")
     for warning in warnings:
@@ -161,7 +161,7 @@ def _unlike_generated(source: Mapping[str, Any], data: Mapping[str, Any]) -> lis
 
 
 def _on_people(
-    data: str, seen: set[str] | None, there: Sequence[str], *, is_other: bool
+    data: str, seen: set[str] | None, there: Sequence[str], held_out: Sequence[str], *, is_other: bool
 ) -> tuple[list[str], list[str]]:
     """Warnings and remarks on whose clips count as training clips.
 
@@ -174,7 +174,7 @@ def _on_people(
         warnings.append(f"--data {data} has no clips of {_listed(lacking)}, on whom the models were trained, too")
     if not is_other:
         return warnings, []
-    people = "everybody who is not held out" if seen is None else _listed(sorted(seen & set(there)))
+    people = "everybody who is not held out" if seen is None else _listed(sorted(seen & set(there) - set(held_out)))
     line = (
         f"--data {data} is not the file that the models were trained on (another content hash); their training clips"
         f" are taken to be those of {people}"

@@ -111,6 +111,12 @@ def test_another_file_with_all_the_models_people_is_remarked_on_only(folder, mak
     assert not warnings(caplog)
 
 
+def test_a_held_out_person_is_not_named_among_the_training_people(folder, make_file):
+    made = make_file(training_data="f" * 64, subjects=["anna", "ben", "carl", "dora"])
+    _, remark = read_inputs([made], folder / "data.h5", held_out="ben").remarks
+    assert remark.endswith("are taken to be those of anna, carl, dora")
+
+
 def test_another_file_is_warned_of_where_the_models_people_are_unknown(folder, make_file, caplog):
     read_inputs([make_file(training_data="f" * 64, held_out=["ben"])], folder / "data.h5")
     (warning,) = warnings(caplog)
