@@ -194,7 +194,7 @@ def _action2motion(args: argparse.Namespace) -> None:
     )
     write_json(target, facts)
     print(a2m.table(rows, accuracies))
-    for line in a2m.notes(protocol, unknown):
+    for line in (*inputs.remarks, *a2m.notes(protocol, unknown)):
         print(line)
     print(f"{target}: what the protocol does, its quirks and every figure")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 OVERALL = "overall"
 Figures = dict[str, float]
 
-LOWER, HIGHER, AS_REAL, PLAIN = "lower is better", "higher is better", "as the real row is best", ""
+LOWER, HIGHER, AS_REAL, PLAIN = "lower is better", "higher is better", "nearest to the real columns is best", ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ FIGURES: Mapping[str, Figure] = {
         "density",
         "{:.2f}",
         AS_REAL,
-        "How thickly real neighbourhoods overlap where these clips lie; far above the real row they crowd around"
+        "How thickly real neighbourhoods overlap where these clips lie; far above the real columns they crowd around"
         " typical clips.",
     ),
     "recall": Figure(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from motiongan.errors import MotionganError, did_you_mean
+from motiongan.evaluation.windows import FEWEST_FRAMES
 from motiongan.models.checkpoint import file_hash, read_metadata
 from motiongan.motion.clip import Clip
 from motiongan.motion.provenance import people_of
@@ -17,6 +18,7 @@ from motiongan.motion.windows import DataConfig
 
 _log = logging.getLogger(__name__)
 FEWEST_CLIPS = 2  # of an action, whose training clips are parted in halves
+_NAMED = 12  # people in a line
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class EvaluationInputs:
     held_out    clips of `actions`
     held_out_from   where the held-out subjects are known from
     sources     what each file is: name, content hash, clips, provenance
+    remarks     what a reader must know of these files and people, a line each
     """
 
     generated: dict[str, list[Clip]]
@@ -43,6 +46,7 @@ class EvaluationInputs:
     held_out_subjects: tuple[str, ...]
     held_out_from: str
     sources: dict[str, dict[str, Any]]
+    remarks: tuple[str, ...] = ()
 
 
 def read_inputs(
@@ -60,31 +64,47 @@ def read_inputs(
     training people have `FEWEST_CLIPS` clips, and a model's default window. Of several files: all actions together and
     the shortest window.
 
+    The training clips are those of the people on whom the models were trained, as checkpoint and generated files tell
+    (`subjects`); whoever is neither one of them nor held out is left out. Where they do not tell, everybody who is not
+    held out is a training subject.
+
     held_out     "a,b,c", before the checkpoint's provenance, before the `held_out` that the generated files carry
     body_model   of the body that clips are posed on: body shapes of another one count as its mean, with a notice
     """
     sources: dict[str, dict[str, Any]] = {}
+    remarks: list[str] = []
     names = _names(generated)
     sets: dict[str, list[Clip]] = {}
     provenances: dict[str, dict[str, Any]] = {}
     for name, path in zip(names, generated):
         clips, provenances[name], sources[name] = _read(path, body_model)
-        sets[name] = [clip for clip in clips if clip.action is not None]
-        if not sets[name]:
-            raise MotionganError(f"{path}: no clip with an action to evaluate")
-    real, _, sources["data"] = _read(data, body_model)
-    real = [clip for clip in real if clip.action is not None]
+        sets[name] = _measurable(clips, path, remarks)
+    clips, _, sources["data"] = _read(data, body_model)
+    real = _measurable(clips, data, remarks)
+    remarks += [remark for name in names for remark in _unlike_generated(sources[name], sources["data"])]
     subjects, known_from = _held_out_subjects(held_out, checkpoint, provenances, str(data))
     known = sorted({clip.subject for clip in real})
     if unknown := [name for name in subjects if name not in known]:
-        hint = did_you_mean(unknown[0], known) or f"; it has {', '.join(known[:12])}" + ", ..." * (len(known) > 12)
+        hint = did_you_mean(unknown[0], known) or f"; it has {_listed(known)}"
         raise MotionganError(f"{data}: no clips of the held-out subject `{unknown[0]}` (from {known_from}){hint}")
-    trained = {str(made["training_data"]) for made in provenances.values() if made.get("training_data")}
     if checkpoint is not None:
         sources["checkpoint"] = {"file": checkpoint.name, "sha256": file_hash(checkpoint)}
-    if trained - {sources["data"]["content_hash"]}:
-        _log.warning("%s: other motion than the models were trained on: their training clips are not all here", data)
-    train = [clip for clip in real if clip.subject not in subjects]
+    seen, all_tell = _seen_subjects(checkpoint, provenances)
+    trained = {str(made["training_data"]) for made in provenances.values() if made.get("training_data")}
+    is_other = bool(trained - {sources["data"]["content_hash"]})
+    warnings, more = _on_people(data.name, seen if all_tell else None, known, subjects, is_other=is_other)
+    if flattered := sorted(seen & set(subjects)):
+        warnings.append(f"held out, but a model was trained on their clips: {_listed(flattered)}")
+    for warning in warnings:
+        _log.warning("%s", warning)
+    rest = [clip for clip in real if clip.subject not in subjects]
+    train = [clip for clip in rest if clip.subject in seen] if all_tell else rest
+    if len(train) < len(rest):
+        others = {clip.subject for clip in rest} - seen
+        more.append(
+            f"left out of everything, since no model was trained on them and they are not held out:"
+            f" {len(rest) - len(train)} clips of {_listed(sorted(others))}"
+        )
     counts = Counter(clip.action for clip in train if clip.action is not None)
     plenty = {action for action, count in counts.items() if count >= FEWEST_CLIPS}
     recorded = [_recorded(attributes) for attributes in provenances.values()]
@@ -100,7 +120,8 @@ def read_inputs(
     if len(rates) > 1:
         shown = " and ".join(f"{rate:g}" for rate in sorted(rates))
         raise MotionganError(f"{data} and the generated clips have {shown} Hz; import --data at one --frame-rate")
-    window = min(max(1, round(seconds * rates.pop())) for _, seconds in recorded)
+    (rate,) = rates
+    window = min(max(1, round(seconds * rate)) for _, seconds in recorded)
     return EvaluationInputs(
         generated=sets,
         train=train,
@@ -112,7 +133,74 @@ def read_inputs(
         held_out_subjects=tuple(subjects),
         held_out_from=known_from,
         sources=sources,
+        remarks=(*warnings, *more, *remarks),
     )
+
+
+def _measurable(clips: Sequence[Clip], path: Path, remarks: list[str]) -> list[Clip]:
+    """The clips with an action that are long enough; a remark tells of the others. Raises where none is left."""
+    labelled = [clip for clip in clips if clip.action is not None]
+    if not labelled:
+        raise MotionganError(f"{path}: no clip with an action to evaluate")
+    measurable = [clip for clip in labelled if clip.num_frames >= FEWEST_FRAMES]
+    if not measurable:
+        raise MotionganError(f"{path}: all its clips with an action are shorter than {FEWEST_FRAMES} frames")
+    if short := len(labelled) - len(measurable):
+        are = "clip of {} is" if short == 1 else "clips of {} are"
+        remarks.append(f"{short} {are.format(path.name)} shorter than {FEWEST_FRAMES} frames: left out")
+    return measurable
+
+
+def _unlike_generated(source: Mapping[str, Any], data: Mapping[str, Any]) -> list[str]:
+    """A remark where what is measured as generated motion is something else."""
+    if source["content_hash"] == data["content_hash"]:
+        return [f"the clips of {source['file']} are those of {data['file']}: real motion is measured against itself"]
+    if source["kind"] != "generated":
+        return [f"the motion of {source['file']} is {source['kind']}, not generated: it is measured as if it were"]
+    return []
+
+
+def _on_people(
+    data: str, seen: set[str] | None, there: Sequence[str], held_out: Sequence[str], *, is_other: bool
+) -> tuple[list[str], list[str]]:
+    """Warnings and remarks on whose clips count as training clips.
+
+    seen       on whom the models were trained, where all of them tell;  there   whose clips `data` has
+    is_other   whether a model was trained on a file of other content
+    """
+    lacking = sorted((seen or set()) - set(there))
+    warnings = []
+    if lacking:
+        warnings.append(f"--data {data} has no clips of {_listed(lacking)}, on whom the models were trained, too")
+    if not is_other:
+        return warnings, []
+    people = "everybody who is not held out" if seen is None else _listed(sorted(seen & set(there) - set(held_out)))
+    line = (
+        f"--data {data} is not the file that the models were trained on (another content hash); their training clips"
+        f" are taken to be those of {people}"
+    )
+    return ([*warnings, line], []) if seen is None else (warnings, [line])
+
+
+def _listed(people: Sequence[str]) -> str:
+    named = ", ".join(name or "(no name)" for name in people[:_NAMED])
+    return named if len(people) <= _NAMED else f"{named}, ... ({len(people)} people)"
+
+
+def _seen_subjects(checkpoint: Path | None, provenances: Mapping[str, Mapping[str, Any]]) -> tuple[set[str], bool]:
+    """Everybody on whom a model is known to be trained, and whether the checkpoint or all generated files tell."""
+    by_file = [people_of(made.get("subjects")) for made in provenances.values()]
+    by_model = None if checkpoint is None else people_of(_provenance_of(checkpoint).get("subjects"))
+    seen = set().union(*(people for people in (by_model, *by_file) if people is not None))
+    return seen, by_model is not None or None not in by_file
+
+
+def _provenance_of(checkpoint: Path) -> dict[str, Any]:
+    """What a model file says of its making; {} where that cannot be read."""
+    try:
+        return dict(json.loads(read_metadata(checkpoint)["provenance"]))
+    except (KeyError, TypeError, ValueError):
+        return {}
 
 
 def _recorded(attributes: Mapping[str, Any]) -> tuple[set[str] | None, float]:
@@ -175,13 +263,10 @@ def _held_out_subjects(
             raise MotionganError("--held-out names no subject; give a,b,c")
         return subjects, "--held-out"
     if checkpoint is not None:
-        try:
-            made = list(json.loads(read_metadata(checkpoint)["provenance"])["held_out"])
-        except (KeyError, TypeError, ValueError):
-            made = []
+        made = people_of(_provenance_of(checkpoint).get("held_out"))
         if not made:
             raise MotionganError(f"{checkpoint}: does not say who was held out; give --held-out a,b,c")
-        return made, str(checkpoint.name)
+        return sorted(made), str(checkpoint.name)
     told: dict[str, list[str]] = {}
     for name, attributes in provenances.items():
         told[name] = sorted(people_of(attributes.get("held_out")) or ())

@@ -108,12 +108,22 @@ def mean_distances(clips: ClipWeights, actions: Int64[Tensor, "actions"]) -> Flo
     return pair_means(torch.cdist(features, features), clips, clips, actions)
 
 
+def balanced_mean(blocks: Float[Tensor, "rows actions actions"]) -> Float[Tensor, "rows"]:
+    """Mean over the blocks of `pair_means`, each counting alike; NaN where the plain row lacks one of them.
+
+    An action of a single clip has no pair of its own. A mean over the other blocks would be one of other pairs, which
+    nothing compares with. A draw without a pair (it took one clip again and again) has the plain row's value instead.
+    """
+    return torch.where(blocks.isnan(), blocks[:1], blocks).flatten(1).mean(1)
+
+
 def kernel_distances(
     first: ClipWeights, second: ClipWeights, actions: Int64[Tensor, "actions"]
 ) -> tuple[Float[Tensor, "rows"], Float[Tensor, "rows actions"]]:
     """Squared maximum mean discrepancy with the kernel (x.y / d + 1)^3, over all actions together and action by action.
 
-    Unbiased: unlike the Fréchet distance it does not grow when there are few clips, and it may fall below 0.
+    Unbiased: unlike the Fréchet distance it does not grow when there are few clips, and it may fall below 0. NaN where
+    a set has a single clip of an action, and over all actions where it has a single one of any.
     Source: Bińkowski et al. 2018, arXiv 1801.01401 (KID), section 4; here every action has the same weight.
     """
 
@@ -122,7 +132,7 @@ def kernel_distances(
         return pair_means((product / one.windows.features.shape[1] + 1) ** 3, one, other, actions)
 
     inside, outside, between = means(first, first), means(second, second), means(first, second)
-    overall = [block.flatten(1).nanmean(1) for block in (inside, outside, between)]
+    overall = [balanced_mean(block) for block in (inside, outside, between)]
     each = [block.diagonal(dim1=1, dim2=2) for block in (inside, outside, between)]
     return overall[0] + overall[1] - 2 * overall[2], each[0] + each[1] - 2 * each[2]
 

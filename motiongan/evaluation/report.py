@@ -28,7 +28,7 @@ h1 { font-size: 1.6em } h2 { margin-top: 2em; border-bottom: 1px solid #ddd } im
 table { border-collapse: collapse; font-size: 0.88em } .wide { overflow-x: auto }
 th, td { padding: 0.3em 0.7em; text-align: right; border-bottom: 1px solid #eee; vertical-align: top }
 th:first-child, td:first-child, td.text, thead th.label { text-align: left } td.text { color: #555; max-width: 40em }
-td.label, th.label { white-space: nowrap; text-align: left; color: #555 }
+td.text { min-width: 18em } td.label, th.label { white-space: nowrap; text-align: left; color: #555 }
 td.real { background: #f4f1ea } td.floor { font-weight: 600 } .off { color: #c44e00 } h3 { margin-top: 1.5em }
 .dense { font-size: 0.8em } .dense th, .dense td { padding: 0.25em 0.45em } tr.start td { border-top: 1px solid #bbb }
 details { margin: 0.5em 0 } summary { cursor: pointer; color: #0072b2 }
@@ -97,7 +97,7 @@ def report_facts(
             "interval": "95 % percentile bootstrap over clips, within each action",
             "bootstrap_draws": bootstrap.DRAWS,
         },
-        "remarks": _remarks(inputs),
+        "remarks": _remarks(inputs, rows),
         "sources": inputs.sources,
         "rows": {
             label: {
@@ -114,9 +114,9 @@ def report_facts(
     }
 
 
-def _remarks(inputs: EvaluationInputs) -> list[str]:
-    """What a reader must know of the actions, a line each."""
-    remarks = []
+def _remarks(inputs: EvaluationInputs, rows: Mapping[str, Row]) -> list[str]:
+    """What a reader must know of the people, the clips and the actions, a line each."""
+    remarks = [*inputs.remarks, *(line for label in inputs.generated for line in _few_windows(label, rows))]
     if inputs.left_out:
         remarks.append(
             f"not measured, since the recognizer has too few training clips of them: {', '.join(inputs.left_out)}"
@@ -132,6 +132,26 @@ def _remarks(inputs: EvaluationInputs) -> list[str]:
             f" {inputs.measured[0]}"
         )
     return remarks
+
+
+def _few_windows(label: str, rows: Mapping[str, Row]) -> list[str]:
+    """A remark where a file has fewer windows than the held-out people, and equal numbers cannot be drawn."""
+
+    def windows(row: str, action: str) -> int:
+        figures = rows.get(row, {}).get(action, {})
+        return int(figures["windows"].value) if "windows" in figures else 0
+
+    few = [
+        f"{action} ({windows(label, action)} for {windows(REAL, action)})"
+        for action in actions_of({REAL: rows.get(REAL, {})})
+        if windows(label, action) < windows(REAL, action)
+    ]
+    if not few:
+        return []
+    return [
+        f"too few windows to compare: {label} has fewer than the held-out people of {', '.join(few)}, which raises FID"
+        " and lowers recall and coverage; generate more"
+    ]
 
 
 def write_report(
@@ -193,7 +213,7 @@ def _page(
         *(f"<p class=note>{_text(_sentence(line))}</p>" for line in (recognizer_line(facts), *facts["remarks"])),
         *(f"<p>{_in_short(label, rows)}</p>" for label in made),
         "<h2>All figures</h2>",
-        _overall(rows),
+        _overall(rows, [label for label in rows if not label.startswith(CONTROL)]),
         *_pictures(pictures[:1]),
         *([_MOVING, moving] if moving else []),
         "<h2>Action by action</h2>",
@@ -201,7 +221,7 @@ def _page(
         *_athletics(distances, distributions),
         *_pictures(pictures[1:]),
     ]
-    if any(label.startswith(CONTROL) for label in rows):
+    if spoilt := [label for label in rows if label.startswith(CONTROL)]:
         parts.append("<h2>Controls</h2><p>Motion spoilt on purpose, to show that the ruler measures.</p><ul>")
         lines = control_lines(rows)
         parts += [
@@ -209,7 +229,8 @@ def _page(
             for name, control in controls.CONTROLS.items()
             if name in lines
         ]
-        parts.append("</ul>")
+        # Beside the main figures they would take the room of what these mean.
+        parts += ["</ul>", _overall(rows, [label for label in (REAL, *spoilt) if label in rows], meanings=False)]
     parts += ["<h2>How it was measured</h2>", _method(facts), _sources(facts)]
     return (
         f"<!doctype html>\n<html lang=en><meta charset=utf-8><title>{_text(title)}</title><style>{_STYLE}</style>\n"
@@ -273,19 +294,19 @@ def _sentence(line: str) -> str:
     return f"{line[:1].upper()}{line[1:]}."
 
 
-def _overall(rows: Mapping[str, Row]) -> str:
-    heads = "".join(f"<th>{_text(label)}</th>" for label in rows)
-    lines = [f"<div class=wide><table><thead><tr><th>figure</th>{heads}<th></th></tr></thead>"]
+def _overall(rows: Mapping[str, Row], labels: Sequence[str], *, meanings: bool = True) -> str:
+    """The overall figures of some of the rows, a column for each."""
+    heads = "".join(f"<th>{_text(label)}</th>" for label in labels) + "<th></th>" * meanings
+    lines = [f"<div class=wide><table><thead><tr><th>figure</th>{heads}</tr></thead>"]
     group = ""
     for name, figure in FIGURES.items():
         if figure.group != group:
             group = figure.group
-            lines.append(f"<tr class=group><td colspan={len(rows) + 2}>{_text(group)}</td></tr>")
-        cells = "".join(_cell(name, label, OVERALL, rows) for label in rows)
+            lines.append(f"<tr class=group><td colspan={len(labels) + 1 + meanings}>{_text(group)}</td></tr>")
+        cells = "".join(_cell(name, label, OVERALL, rows) for label in labels)
         good = f"<small>{_text(figure.good)}</small>" if figure.good else ""
-        lines.append(
-            f"<tr><td>{_text(figure.heading)}{good}</td>{cells}<td class=text>{_text(figure.meaning)}</td></tr>"
-        )
+        meaning = f"<td class=text>{_text(figure.meaning)}</td>" * meanings
+        lines.append(f"<tr><td>{_text(figure.heading)}{good}</td>{cells}{meaning}</tr>")
     return "\n".join([*lines, "</table></div>"])
 
 
@@ -336,15 +357,33 @@ def _athletics(distances: Distances, distributions: Mapping[str, Picture]) -> li
 
 
 def _in_short(label: str, rows: Mapping[str, Row]) -> str:
-    """One sentence: which overall figures are away from real motion."""
+    """Which overall figures are away from real motion; and those that a sceptic asks for, wherever they are."""
     figures = [name for name in FIGURES if _is_off(name, label, OVERALL, rows)]
-    if not figures:
-        return f"<b>In short.</b> No overall figure of {_text(label)} is away from both real columns."
-    listed = ", ".join(_text(FIGURES[name].heading) for name in figures)
     known = [name for name in FIGURES if FIGURES[name].good and name in rows[label].get(OVERALL, {})]
-    return (
-        f"<b>In short.</b> Of {len(known)} overall figures of {_text(label)}, {len(figures)} are worse than or away"
-        f" from both real columns: {listed}."
+    if figures:
+        listed = ", ".join(_text(FIGURES[name].heading) for name in figures)
+        away = (
+            f"Of {len(known)} overall figures of {_text(label)}, {len(figures)} are worse than or away from both real"
+            f" columns: {listed}."
+        )
+    else:
+        away = f"No overall figure of {_text(label)} is away from both real columns."
+    return f"<b>In short.</b> {away} {_text(_asked_first(label, rows))}"
+
+
+def _asked_first(label: str, rows: Mapping[str, Row]) -> str:
+    """Is it copied, can it be told from real motion, how far is it from people whom nobody trained on?"""
+
+    def shown(name: str, row: str) -> str:
+        return written(name, _figure(rows, row, name), interval=row == label)
+
+    beside = [
+        f"{FIGURES[name].heading} {shown(name, label)} ({REAL} {shown(name, REAL)}, {TRAINING} {shown(name, TRAINING)})"
+        for name in ("copy_share", "separability")
+    ]
+    distance = f"{FIGURES['fid_held_out'].heading} {shown('fid_held_out', label)}"
+    return _sentence(
+        "; ".join([*beside, f"{distance} over its floor of {shown('fid_held_out', TRAINING)} ({TRAINING})"])
     )
 
 

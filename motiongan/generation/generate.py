@@ -208,7 +208,8 @@ class MotionGenerator:
             "seed": seed,
             "training_data": made["training_data"],
             "config": json.dumps(config),
-            "held_out": json.dumps(made["held_out"]),
+            # Whom the model saw and whom not, as far as its file tells.
+            **{name: json.dumps(made[name]) for name in ("subjects", "held_out") if name in made},
         }
 
 

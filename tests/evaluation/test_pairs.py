@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from motiongan.evaluation.pairs import FeatureSet, kernel_distances, mean_distances, weigh_clips
+from motiongan.evaluation.pairs import FeatureSet, balanced_mean, kernel_distances, mean_distances, weigh_clips
 
 
 def features(count: int, seed: int, actions: int = 1, clips: int | None = None, shift: float = 0.0) -> FeatureSet:
@@ -72,3 +72,27 @@ def test_a_clip_drawn_twice_is_not_its_own_neighbour():
     draws = mean_distances(plain(far, draws=200), torch.tensor([0]))[:, 0, 0]
     known = draws[~draws.isnan()]
     assert_close(known, torch.full_like(known, 200**0.5))
+
+
+def test_a_draw_without_a_pair_takes_the_plain_value():
+    nan = torch.nan
+    blocks = torch.tensor([[[1.0, 2.0], [3.0, 6.0]], [[5.0, 2.0], [3.0, nan]], [[nan, 4.0], [4.0, 7.0]]])
+    assert_close(balanced_mean(blocks), torch.tensor([12 / 4, (5 + 2 + 3 + 6) / 4, (1 + 4 + 4 + 7) / 4]))
+
+
+def test_an_action_of_a_single_clip_leaves_nothing_to_say_over_all_actions():
+    one, other = features(12, 0, actions=2), features(12, 1, actions=2)
+    single = one[(one.action_ids == 0).nonzero()[:, 0]]
+    single = FeatureSet(
+        torch.cat([single.features, one.features[1:2]]),
+        torch.cat([single.action_ids, torch.ones(1, dtype=torch.long)]),
+        torch.cat([single.clip_ids, torch.tensor([1])]),
+    )
+    actions = torch.tensor([0, 1])
+    for first, second in ((single, other), (other, single)):
+        together, each = kernel_distances(plain(first, 20), plain(second, 20), actions)
+        assert together.isnan().all()
+        assert each[0, 0].isfinite()
+        assert each[:, 1].isnan().all()
+    assert balanced_mean(mean_distances(plain(single, 20), actions)).isnan().all()
+    assert kernel_distances(plain(one, 20), plain(other, 20), actions)[0].isfinite().all()

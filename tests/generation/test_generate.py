@@ -227,6 +227,16 @@ def test_provenance_names_model_seed_data_and_recipe(generator, tiny_model):
     assert json.loads(said["config"])["data"]["actions"] == list(generator.actions)
     assert generator.file.config["data"]["actions"] == []  # the recipe took all that its data have
     assert json.loads(said["held_out"]) == generator.file.provenance["held_out"]
+    assert json.loads(said["subjects"]) == generator.file.provenance["subjects"]
+    assert generator.file.provenance["subjects"]
+
+
+def test_provenance_says_nothing_of_subjects_that_the_model_file_does_not_tell(tiny_model, tmp_path):
+    file = load_model(tiny_model)
+    silent = {name: value for name, value in file.provenance.items() if name != "subjects"}
+    path = tmp_path / "silent.safetensors"
+    save_model(path, dataclasses.replace(file, provenance=silent), file.model.generator.state_dict())
+    assert "subjects" not in load_generator(path).provenance(seed=0)
 
 
 def test_the_newest_finished_run_is_taken(tmp_path, tiny_run):
