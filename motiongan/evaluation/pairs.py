@@ -135,7 +135,3 @@ def kernel_distances(
     overall = [balanced_mean(block) for block in (inside, outside, between)]
     each = [block.diagonal(dim1=1, dim2=2) for block in (inside, outside, between)]
     return overall[0] + overall[1] - 2 * overall[2], each[0] + each[1] - 2 * each[2]
-
-
-def balanced_mean(blocks: Tensor) -> Tensor:
-    return blocks.flatten(1).nanmean(1)

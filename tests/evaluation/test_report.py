@@ -22,7 +22,7 @@ def page(tmp_path):
             {label: [] for label in made}, [], [], actions, actions, (), 64, ("ben",), "aug.h5", {"data": source},
             remarks=("said of the people",),
         )  # fmt: skip
-        facts = report_facts(inputs, rows, {}, seed=0, body="stick", recognizer_hash="0" * 64)
+        facts = report_facts(inputs, rows, {}, seed=0, body="stick", recognizer_hashes=["0" * 64])
         write_report(tmp_path, facts, rows, [], distances={}, distributions={})
         return (tmp_path / "report.html").read_text(), facts
 
