@@ -74,9 +74,10 @@ class MotionDataset(Dataset[dict[str, Any]]):
             min_quality=min_quality or {},
         )
         self.actions, self.frame_rate = self.index.actions, self.index.frame_rate
+        self.body_model = self.index.body_model
         copies = tuple(None if copy is None else uncompressed_copy(each, Path(copy)) for each in paths)
         self._reader = FrameReader(paths, self.index.num_frames, cache_mb=cache_mb, copies=copies)
-        self._placer = JointPlacer(self.fields, body, self.index.body_model, place=str(paths[0]))
+        self._placer = JointPlacer(self.fields, body, self.body_model, place=str(paths[0]))
 
     def __len__(self) -> int:
         return len(self.index)

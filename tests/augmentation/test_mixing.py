@@ -275,6 +275,65 @@ def test_a_stream_mixes_like_a_file_and_does_not_depend_on_the_workers(tiny_mode
     assert len({tuple(row.flatten()[:6].tolist()) for row in generated}) == len(generated)  # no window twice
 
 
+class OnAnotherDevice(torch.Tensor):
+    """Stands for a tensor on a GPU: nothing can be done with it but to bring it to the CPU."""
+
+    @staticmethod
+    def __new__(cls, values: torch.Tensor) -> "OnAnotherDevice":
+        made = torch.Tensor._make_wrapper_subclass(cls, values.shape, dtype=values.dtype, device="meta")
+        made.values = values
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, arguments=(), options=None):
+        if function is torch.ops.aten._to_copy.default and torch.device(options["device"]).type == "cpu":
+            return arguments[0].values.clone()
+        raise RuntimeError(f"{function} of a tensor on another device")
+
+
+class StreamOnAnotherDevice(GeneratedStream):
+    def generate(self, seeds, actions):
+        return [
+            {name: OnAnotherDevice(value) if isinstance(value, torch.Tensor) else value for name, value in made.items()}
+            for made in super().generate(seeds, actions)
+        ]
+
+
+def test_windows_of_a_stream_on_another_device_come_to_the_real_ones(tiny_model, tiny_data_file):
+    fields = ("poses", "mask", "action")
+    real = MotionDataset(tiny_data_file, 16, 16, fields)
+    near, far = (
+        next(iter(mix(real, kind(tiny_model, "walk,squat", batch=4, window=16, fields=fields)).loader(8)))
+        for kind in (GeneratedStream, StreamOnAnotherDevice)
+    )
+    assert far["is_synthetic"].sum() == 4
+    for name in fields:
+        assert type(far[name]) is torch.Tensor
+        assert far[name].device.type == "cpu"
+        assert torch.equal(far[name], near[name])
+
+
+def test_body_shapes_of_two_body_models_do_not_mix(tmp_path, make_clip, tiny_model):
+    for name in ("athlete", "smpl"):
+        write_clips(tmp_path / f"{name}.h5", [make_clip(0)], kind="sample", body_model=name)
+    of = {
+        (name, fields): MotionDataset(tmp_path / f"{name}.h5", 16, 16, fields)
+        for name in ("athlete", "smpl")
+        for fields in (("poses", "betas"), ("poses",))
+    }
+    stream = GeneratedStream(tiny_model, "walk", window=16, fields=("poses", "betas"))
+    for real, synthetic in (
+        (of["athlete", ("poses", "betas")], of["smpl", ("poses", "betas")]),
+        (of["smpl", ("poses", "betas")], stream),
+        (ConcatDataset([of["smpl", ("poses", "betas")]]), Subset(of["athlete", ("poses", "betas")], [0])),
+    ):
+        with pytest.raises(ValueError, match=r"differ in body_model: \w+ and \w+$"):
+            mix(real, synthetic)
+    with pytest.raises(ValueError, match="ConcatDataset differ in body_model: athlete and smpl"):
+        mix(ConcatDataset([of["athlete", ("poses", "betas")], of["smpl", ("poses", "betas")]]), stream)
+    mix(of["athlete", ("poses",)], of["smpl", ("poses",)])  # poses fit any body
+
+
 @pytest.mark.parametrize(("change", "message"), [({"ratio": 1.2}, "ratio"), ({"balance": "actions"}, "balance")])
 def test_impossible_mixtures_are_refused(files, change, message):
     with pytest.raises(ValueError, match=message):
