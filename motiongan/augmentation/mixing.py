@@ -33,6 +33,16 @@ class Anneal:
     epochs: float
     shape: Literal["linear", "cosine"] = "linear"
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for impossible settings."""
+        for name in ("start", "end"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a share of 0 to 1")
+        if not self.epochs >= 0:
+            raise ValueError(f"epochs is {self.epochs}, expected 0 or more")
+        if self.shape not in ("linear", "cosine"):
+            raise ValueError(f"shape is {self.shape!r}, expected 'linear' or 'cosine'")
+
     def __call__(self, epoch: float) -> float:
         done = min(max(epoch / self.epochs, 0.0), 1.0) if self.epochs > 0 else 1.0
         if self.shape == "cosine":
@@ -171,6 +181,7 @@ class Mixture(Dataset[Any]):
     ) -> DataLoader[Any]:
         """A DataLoader of the mixture; options are the DataLoader's: num_workers, pin_memory, persistent_workers, ...
 
+        seed   of the order and the choice of windows and actions; what a GeneratedStream makes depends on its own seed
         Its `batch_sampler` is a MixedBatches: `loader.batch_sampler.set_epoch(epoch)`.
         """
         batches = self.batches(batch_size, seed=seed, rank=rank, num_replicas=num_replicas)

@@ -39,8 +39,9 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
 
     A window shorter than the action's clips starts at a random frame of its clip; a longer one repeats the clip's last
     frame, where `mask` is False. A window longer than the training window goes on moving to its end instead.
-    `set_epoch` changes the epoch of the next iteration, in workers that persist too. Each process loads the model at
-    its first window; it can be pickled. Raises MotionganError for what the user can mend.
+    Every iteration begins with the same windows again until `set_epoch` chooses another epoch, for workers that persist
+    too; a mixture numbers the windows that it asks for by its own epochs. Each process loads the model at its first
+    window; it can be pickled. Raises MotionganError for what the user can mend.
     """
 
     def __init__(

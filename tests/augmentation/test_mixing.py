@@ -334,9 +334,43 @@ def test_body_shapes_of_two_body_models_do_not_mix(tmp_path, make_clip, tiny_mod
     mix(of["athlete", ("poses",)], of["smpl", ("poses",)])  # poses fit any body
 
 
+def test_the_streams_seed_makes_the_motion_and_the_loaders_seed_draws_the_real_windows(tiny_model, tiny_data_file):
+    real = MotionDataset(tiny_data_file, 16, 16, ("poses", "action"))
+
+    def windows(loader_seed: int, stream_seed: int) -> tuple[set[float], set[float]]:
+        """A number for each real and for each generated window of the first batch."""
+        stream = GeneratedStream(tiny_model, "walk", batch=4, window=16, fields=("poses", "action"), seed=stream_seed)
+        batch = next(iter(mix(real, stream).loader(8, seed=loader_seed)))
+        sums = batch["poses"].sum((1, 2, 3))
+        return set(sums[~batch["is_synthetic"]].tolist()), set(sums[batch["is_synthetic"]].tolist())
+
+    real_ones, generated = windows(0, 0)
+    other_real_ones, same = windows(1, 0)
+    assert other_real_ones != real_ones
+    assert same == generated
+    same_real_ones, others = windows(0, 1)
+    assert same_real_ones == real_ones
+    assert not others & generated
+
+
 @pytest.mark.parametrize(("change", "message"), [({"ratio": 1.2}, "ratio"), ({"balance": "actions"}, "balance")])
 def test_impossible_mixtures_are_refused(files, change, message):
     with pytest.raises(ValueError, match=message):
         mix(data(files[0]), data(files[1]), **change)
     with pytest.raises(ValueError, match="window"):
         mix(data(files[0]), MotionDataset(files[1], 8, 8, FIELDS))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ((2, 1, 3), "start is 2"),
+        ((1, -1, 3), "end is -1"),
+        ((1, 0, -3), "epochs is -3"),
+        ((1, 0, float("nan")), "epochs is nan"),
+        ((1, 0, 3, "cosin"), "shape is 'cosin'"),
+    ],
+)
+def test_an_impossible_schedule_is_refused_when_it_is_made(settings, told, untyped):
+    with pytest.raises(ValueError, match=f"^{told}, expected"):
+        Anneal(*settings)
