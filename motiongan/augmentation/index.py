@@ -67,7 +67,7 @@ class WindowIndex:
                 left["window"] += wanted.sum()
                 if subjects is not None or without_subjects:
                     wanted &= _of_subjects(file, subjects, without_subjects, seen_subjects)
-                    left["subjects"] += wanted.sum()
+                    left["without_subjects" if subjects is None else "subjects"] += wanted.sum()
                 for score, threshold in min_quality.items():
                     wanted &= _good_enough(file, score, threshold)
                     left[f"min_quality={{{score!r}: {threshold:g}}}"] += wanted.sum()
@@ -99,10 +99,7 @@ class WindowIndex:
             )
         for (_, before), (condition, after) in pairwise(left.items()):
             if not after:
-                raise MotionganError(
-                    f"{_names(paths)}: {condition} leaves none of the {before} clips that it chooses from, which are"
-                    " long enough for a window"
-                )
+                raise MotionganError(f"{_names(paths)}: no clip is left by {condition}, of {before} before it")
         # Clips by their action, and how many windows there are up to each of them in that order.
         self._by_action = np.argsort(self.action_ids, kind="stable").astype(np.int32)
         self._action_ends: Int64[ndarray, "clips"] = joined["counts"][self._by_action].cumsum()

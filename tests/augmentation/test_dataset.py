@@ -284,13 +284,14 @@ def test_mistakes_are_told_in_one_line_with_the_file(tmp_path, motion_file, make
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        ({"min_quality": {"foot_skate": 0.05}}, "min_quality={'foot_skate': 0.05} leaves none of the 3 clips"),
+        ({"min_quality": {"foot_skate": 0.05}}, "no clip is left by min_quality={'foot_skate': 0.05}, of 3 before it"),
         (
             {"subjects": "ben", "min_quality": {"recognized": 0.5, "foot_skate": 0.3}},
-            "min_quality={'foot_skate': 0.3} leaves none of the 1 clips",
+            "no clip is left by min_quality={'foot_skate': 0.3}, of 1 before it",
         ),
-        ({"subjects": "ben", "action": "squat"}, "action='squat' leaves none of the 2 clips"),
-        ({"subjects": "ben", "without_subjects": "ben"}, "subjects leaves none of the 3 clips"),
+        ({"subjects": "ben", "action": "squat"}, "no clip is left by action='squat', of 2 before it"),
+        ({"subjects": "ben", "without_subjects": "ben"}, "no clip is left by subjects, of 3 before it"),
+        ({"without_subjects": ["anna", "ben"]}, "no clip is left by without_subjects, of 3 before it"),
         ({"subjects": "ben", "window": 70}, "no clip has the 70 frames of a window; take fewer, or pad=True"),
     ],
 )
