@@ -13,6 +13,7 @@ from typing import Any
 import lightning
 import torch
 from lifter import FRAMES, JOINTS, TemporalLifter, observe
+from numpy.random import SeedSequence
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -26,7 +27,14 @@ class LightningLifter(lightning.LightningModule):
         super().__init__()
         self.save_hyperparameters()
         self.lifter = TemporalLifter(channels=channels)
-        self.draws = torch.Generator().manual_seed(seed)
+
+    def on_train_epoch_start(self) -> None:
+        """Other draws in each process and each epoch; a training that is resumed goes on with the same ones.
+
+        Not made by the constructor: a generator cannot be sent to a process that is started by spawn.
+        """
+        mixed = SeedSequence([self.hparams["seed"], self.global_rank, self.current_epoch])
+        self.draws = torch.Generator().manual_seed(int(mixed.generate_state(1, "uint64")[0]))
 
     def training_step(self, batch: dict[str, Tensor], number: int) -> Tensor:
         keypoints, confidence, target = observe(batch[JOINTS], self.draws)

@@ -13,6 +13,7 @@ from motiongan.augmentation.fields import DEFAULT_FIELDS, JointPlacer, check_fie
 from motiongan.augmentation.frames import POSE_NUMBERS, FrameReader, uncompressed_copy
 from motiongan.augmentation.index import WindowIndex
 from motiongan.body.skeleton import NUM_JOINTS
+from motiongan.errors import MotionganError
 
 
 class MotionDataset(Dataset[dict[str, Any]]):
@@ -29,8 +30,9 @@ class MotionDataset(Dataset[dict[str, Any]]):
     action     only these: a name, "a,b,c" or a sequence; None = all clips, labelled or not
     min_quality  {score: threshold}: only clips whose `clips/quality/<score>` is as good as the threshold or better:
                {"recognized": 0.5, "foot_skate": 0.3} is at least 0.5 and at most 0.3 m/s. Of the scores of
-               `motiongan generate` less is better, but for recognized, training_distance and accepted; of others more
-    subjects, without_subjects   only these people; all but these
+               `motiongan generate` less is better, but for recognized, training_distance and accepted; of others more.
+               A clip that has no such score (NaN) is kept
+    subjects, without_subjects   only these people; all but these. A name, or a sequence
     pad        also give clips that are shorter than a window, with their last frame repeated
     body       body file for the joint sets; None = the default body
     cache_mb   decoded frames kept, at most: shared by forked workers where the files fit, else of each process
@@ -51,16 +53,21 @@ class MotionDataset(Dataset[dict[str, Any]]):
         action: str | Sequence[str] | None = None,
         min_quality: Mapping[str, float] | None = None,
         *,
-        subjects: Sequence[str] | None = None,
-        without_subjects: Sequence[str] = (),
+        subjects: str | Sequence[str] | None = None,
+        without_subjects: str | Sequence[str] = (),
         pad: bool = False,
         body: str | Path | None = None,
         cache_mb: float = 64.0,
         copy: str | Path | None = None,
     ) -> None:
         paths = tuple(Path(each) for each in ([path] if isinstance(path, str | Path) else path))
-        if not paths or window < 1 or stride < 1:
-            raise ValueError(f"{len(paths)} files, window {window}, stride {stride}: expected at least 1 of each")
+        whole = all(isinstance(number, int | np.integer) for number in (window, stride))
+        if not paths or not whole or window < 1 or stride < 1:
+            raise ValueError(
+                f"{len(paths)} files, window {window!r}, stride {stride!r}: expected whole numbers, at least 1 of each"
+            )
+        if not isinstance(min_quality, Mapping | None):
+            raise MotionganError(f"min_quality is {min_quality!r}; name the score: {{'recognized': 0.5}}")
         self.fields = check_fields(fields)
         self.window, self.stride = window, stride
         self.index = WindowIndex(
@@ -69,14 +76,15 @@ class MotionDataset(Dataset[dict[str, Any]]):
             stride,
             pad=pad,
             action=action,
-            subjects=subjects,
-            without_subjects=without_subjects,
+            subjects=_names(subjects),
+            without_subjects=_names(without_subjects) or (),
             min_quality=min_quality or {},
         )
         self.actions, self.frame_rate = self.index.actions, self.index.frame_rate
+        self.body_model = self.index.body_model
         copies = tuple(None if copy is None else uncompressed_copy(each, Path(copy)) for each in paths)
         self._reader = FrameReader(paths, self.index.num_frames, cache_mb=cache_mb, copies=copies)
-        self._placer = JointPlacer(self.fields, body, self.index.body_model, place=str(paths[0]))
+        self._placer = JointPlacer(self.fields, body, self.body_model, place=str(paths[0]))
 
     def __len__(self) -> int:
         return len(self.index)
@@ -124,6 +132,10 @@ class MotionDataset(Dataset[dict[str, Any]]):
     def numbers_of(self, action: str, which: np.ndarray) -> np.ndarray:
         """The windows numbered 0, 1, ... among those of an action -> their numbers among all windows."""
         return self.index.numbers(action, which)
+
+
+def _names(names: str | Sequence[str] | None) -> Sequence[str] | None:
+    return [names] if isinstance(names, str) else names
 
 
 def samples(columns: Mapping[str, Tensor | list[int]]) -> list[dict[str, Any]]:

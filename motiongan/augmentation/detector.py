@@ -81,8 +81,10 @@ class Detector2D:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected a share of 0 to 1")
         for name in ("noise", "noise_time", "outlier_distance", "event_time", "hidden_noise"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number of 0 or more")
+        if self.fill not in ("hold", "zero", "nan"):
+            raise ValueError(f"fill is {self.fill!r}, expected 'hold', 'zero' or 'nan'")
         if unknown := sorted(set(self.joint_noise) - set(JOINT_NOISE)):
             raise ValueError(f"joint_noise names {', '.join(unknown)}; known: {', '.join(JOINT_NOISE)}")
 

@@ -22,9 +22,11 @@ KNOWN_FIELDS = (*DEFAULT_FIELDS, "mask", *PLACE_FIELDS, *JOINT_SETS)
 
 
 def check_fields(fields: Sequence[str], known: Sequence[str] = KNOWN_FIELDS) -> tuple[str, ...]:
-    """The fields, each once. Raises MotionganError for an unknown one."""
+    """The fields, each once. Raises MotionganError for an unknown one, and for none."""
     if isinstance(fields, str):
         raise MotionganError(f"fields is the text `{fields}`; give a sequence of names: ({fields!r},)")
+    if not fields:
+        raise MotionganError(f"fields is empty, so that samples would hold nothing; known: {', '.join(known)}")
     for name in fields:
         if name not in known:
             raise MotionganError(f"unknown field `{name}`{did_you_mean(name, known) or ';'} known: {', '.join(known)}")

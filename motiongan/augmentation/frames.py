@@ -23,6 +23,7 @@ FRAME_BYTES = (POSE_NUMBERS + 3) * 4  # of poses and trans
 _BLOCK = 128  # frames read at once: a chunk of the motion file
 _CLIP_BLOCK = 4096  # clips whose betas are read at once
 _COPY_STEP = 65536  # frames copied at once
+_CARRIED = ("paths", "num_frames", "states", "cache_mb", "copies")  # what a pickled reader is
 
 
 class FrameReader:
@@ -44,6 +45,7 @@ class FrameReader:
         copies: tuple[Path | None, ...],
     ) -> None:
         self.paths, self.num_frames, self.cache_mb, self.copies = paths, num_frames, cache_mb, copies
+        self.states = tuple(_state(path) for path in paths)
         self._start()
 
     def _start(self) -> None:
@@ -65,7 +67,7 @@ class FrameReader:
         self._process = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("paths", "num_frames", "cache_mb", "copies")}
+        return {name: getattr(self, name) for name in _CARRIED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -93,7 +95,7 @@ class FrameReader:
     ) -> None:
         """Fill the first `counts` frames of each window with those of its file from its start on.
 
-        Raises MotionganError where a file is damaged there.
+        Raises MotionganError where a file is damaged there, or another than the one that was indexed.
         """
         if self._process != os.getpid():
             self._forget()
@@ -144,7 +146,7 @@ class FrameReader:
 
     def _load(self, file: int, number: int) -> tuple[ndarray, ...]:
         if file not in self._files:
-            self._files[file] = OpenMotionFile(self.paths[file])
+            self._files[file] = self._open(file)
         opened = self._files[file]
         try:
             if number < 0:
@@ -154,6 +156,15 @@ class FrameReader:
         except OSError as error:
             what = f"frames from {number * _BLOCK}" if number >= 0 else "clips/betas"
             raise MotionganError(f"{self.paths[file]}: damaged {what} ({' '.join(str(error).split())})") from None
+
+    def _open(self, file: int) -> OpenMotionFile:
+        """The motion file, which must still be the one whose clips were indexed: other frames would stand for them."""
+        path = self.paths[file]
+        opened = OpenMotionFile(path)
+        if opened.num_frames != self.num_frames[file] or _state(path) != self.states[file]:
+            opened.close()
+            raise MotionganError(f"{path}: changed since it was indexed; make the data set again")
+        return opened
 
     def _read_copy(self, file: int, start: int, poses: ndarray, trans: ndarray) -> None:
         descriptor = self._descriptors.get(file)
@@ -214,8 +225,8 @@ def uncompressed_copy(path: Path, folder: Path) -> Path:
     All poses, then all trans. Its name holds path, size and time of the motion file, so that a changed motion file gets
     a new copy.
     """
-    state = path.stat()
-    mark = hashlib.sha256(f"{path.resolve()} {state.st_size} {state.st_mtime_ns}".encode()).hexdigest()[:16]
+    size, time = _state(path)
+    mark = hashlib.sha256(f"{path.resolve()} {size} {time}".encode()).hexdigest()[:16]
     target = folder / f"{path.stem}.{mark}.frames"
     with OpenMotionFile(path) as file:
         if target.exists() and target.stat().st_size == file.num_frames * FRAME_BYTES:
@@ -228,6 +239,12 @@ def uncompressed_copy(path: Path, folder: Path) -> Path:
         except OSError as error:
             raise MotionganError(f"{target}: {' '.join(str(error).split())}", exit_code=1) from None
     return target
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of a file, by which a changed one is told."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
 
 
 def _frames(file: OpenMotionFile, start: int, stop: int) -> tuple[ndarray, ndarray]:

@@ -1,6 +1,8 @@
 """Window number -> place in a file: some numbers for each clip, none for each window or frame."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,7 @@ class WindowIndex:
         self.frame_rate, self.body_model = 0.0, ""
         num_frames: list[int] = []
         seen_subjects: set[str] = set()
+        left = Counter[str]()  # clips that are left after each condition
         for number, path in enumerate(paths):
             with OpenMotionFile(path) as file:
                 self._check_same(file, paths[0])
@@ -61,10 +64,13 @@ class WindowIndex:
                 if pad:
                     counts = np.where((lengths > 0) & (lengths < window), 1, counts)
                 wanted = counts > 0
+                left["window"] += wanted.sum()
                 if subjects is not None or without_subjects:
                     wanted &= _of_subjects(file, subjects, without_subjects, seen_subjects)
+                    left["without_subjects" if subjects is None else "subjects"] += wanted.sum()
                 for score, threshold in min_quality.items():
                     wanted &= _good_enough(file, score, threshold)
+                    left[f"min_quality={{{score!r}: {threshold:g}}}"] += wanted.sum()
                 chosen = np.flatnonzero(wanted)
                 columns["files"].append(np.full(len(chosen), number, np.int16))
                 columns["clips"].append(chosen.astype(np.int32))
@@ -83,13 +89,17 @@ class WindowIndex:
             chosen_ids = [actions[name] for name in select_actions(action, self.actions, _names(paths))]
             keep = np.isin(joined["action_ids"], chosen_ids)
             joined = {name: values[keep] for name, values in joined.items()}
+            left[f"action={action!r}"] += keep.sum()
         self.files, self.clips = joined["files"], joined["clips"]
         self.starts, self.lengths, self.action_ids = joined["starts"], joined["lengths"], joined["action_ids"]
         self.ends: Int64[ndarray, "clips"] = joined["counts"].cumsum()
-        if not len(self):
+        if not left["window"]:
             raise MotionganError(
-                f"{_names(paths)}: no wanted clip has the {window} frames of a window; take fewer, or pad=True"
+                f"{_names(paths)}: no clip has the {window} frames of a window; take fewer, or pad=True"
             )
+        for (_, before), (condition, after) in pairwise(left.items()):
+            if not after:
+                raise MotionganError(f"{_names(paths)}: no clip is left by {condition}, of {before} before it")
         # Clips by their action, and how many windows there are up to each of them in that order.
         self._by_action = np.argsort(self.action_ids, kind="stable").astype(np.int32)
         self._action_ends: Int64[ndarray, "clips"] = joined["counts"][self._by_action].cumsum()

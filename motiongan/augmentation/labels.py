@@ -1,5 +1,6 @@
 """Which windows show which action, of a MotionDataset and of what Subset and ConcatDataset make of some."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ class Parts:
     """
 
     def __init__(self, source: Any, sets: list[MotionDataset]) -> None:
-        for name in ("window", "frame_rate", "fields", "actions"):
+        for name in (*alike(sets[0].fields), "actions"):
             values = list(dict.fromkeys(getattr(each, name) for each in sets))
             if len(values) > 1:
                 raise ValueError(
@@ -24,7 +25,7 @@ class Parts:
                     " one MotionDataset reads several files alike"
                 )
         self.window, self.frame_rate, self.fields = sets[0].window, sets[0].frame_rate, sets[0].fields
-        self.actions = sets[0].actions
+        self.actions, self.body_model = sets[0].actions, sets[0].body_model
         ids = _action_ids(source)
         self._numbers = {name: np.flatnonzero(ids == number) for number, name in enumerate(self.actions)}
 
@@ -35,6 +36,11 @@ class Parts:
     def numbers_of(self, action: str, which: ndarray) -> ndarray:
         """The windows numbered 0, 1, ... among those of an action -> their numbers among all windows."""
         return np.asarray(self._numbers[action][which])
+
+
+def alike(fields: Sequence[str]) -> tuple[str, ...]:
+    """Attributes in which data sets of one batch must agree; betas are numbers of one body model alone."""
+    return ("window", "frame_rate", "fields", *(("body_model",) if "betas" in fields else ()))
 
 
 def labelled(source: Any) -> MotionDataset | Parts | None:

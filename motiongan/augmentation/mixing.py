@@ -8,10 +8,11 @@ from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 from numpy import ndarray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from motiongan.augmentation.dataset import MotionDataset
-from motiongan.augmentation.labels import Parts, labelled
+from motiongan.augmentation.labels import Parts, alike, labelled
 from motiongan.augmentation.ranks import own_rank
 from motiongan.augmentation.stream import GeneratedStream
 
@@ -31,6 +32,16 @@ class Anneal:
     end: float
     epochs: float
     shape: Literal["linear", "cosine"] = "linear"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for impossible settings."""
+        for name in ("start", "end"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a share of 0 to 1")
+        if not self.epochs >= 0:
+            raise ValueError(f"epochs is {self.epochs}, expected 0 or more")
+        if self.shape not in ("linear", "cosine"):
+            raise ValueError(f"shape is {self.shape!r}, expected 'linear' or 'cosine'")
 
     def __call__(self, epoch: float) -> float:
         done = min(max(epoch / self.epochs, 0.0), 1.0) if self.epochs > 0 else 1.0
@@ -68,6 +79,7 @@ class Mixture(Dataset[Any]):
     actions   the vocabulary of both, into which `action` of every sample is an index
     num_real, num_synthetic   windows of either; None: endless
 
+    Windows of a GeneratedStream on a GPU come to the CPU, to stand in one batch with real ones.
     Its own batches alone keep the share of synthetic windows, so it has no length: DataLoader(mixture, shuffle=True), a
     DistributedSampler and the like end in a TypeError. A sampler that needs no length is not told apart.
     """
@@ -91,7 +103,7 @@ class Mixture(Dataset[Any]):
         self.real_labels = labelled(real)
         self.synthetic_labels = synthetic if isinstance(synthetic, GeneratedStream) else labelled(synthetic)
         if self.real_labels is not None and self.synthetic_labels is not None:
-            for name in ("window", "frame_rate", "fields"):
+            for name in alike(self.real_labels.fields):
                 first, second = getattr(self.real_labels, name), getattr(self.synthetic_labels, name)
                 if first != second:
                     raise ValueError(f"real and synthetic windows differ in {name}: {first} and {second}")
@@ -169,6 +181,7 @@ class Mixture(Dataset[Any]):
     ) -> DataLoader[Any]:
         """A DataLoader of the mixture; options are the DataLoader's: num_workers, pin_memory, persistent_workers, ...
 
+        seed   of the order and the choice of windows and actions; what a GeneratedStream makes depends on its own seed
         Its `batch_sampler` is a MixedBatches: `loader.batch_sampler.set_epoch(epoch)`.
         """
         batches = self.batches(batch_size, seed=seed, rank=rank, num_replicas=num_replicas)
@@ -305,9 +318,15 @@ def _size(source: Any) -> int:
 def _samples(source: Any, numbers: Sequence[int]) -> list[Any]:
     if not numbers:
         return []
+    if isinstance(source, GeneratedStream):  # from a GPU to the CPU, where the real windows of the batch are
+        return [_on_cpu(sample) for sample in source.__getitems__(numbers)]
     if hasattr(source, "__getitems__"):
         return list(source.__getitems__(numbers))
     return [source[number] for number in numbers]
+
+
+def _on_cpu(sample: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.cpu() if isinstance(value, Tensor) else value for name, value in sample.items()}
 
 
 def _filling(counts: ndarray, num_real: int, ratio: float) -> ndarray:

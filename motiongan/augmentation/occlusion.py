@@ -25,9 +25,12 @@ class BodyOcclusion:
     The rule is the renderer's (`motiongan.rendering.keypoints.visibility`): the nearest surface on the way to the
     camera hides a point unless it is the flesh round that point. Against that rule with the full mesh, see
     docs/augmentation.md for the share of points on which a `detail` agrees.
+    Raises ValueError for a body that is not loaded.
     """
 
     def __init__(self, body: Body, joint_set: str = "h36m17", detail: float = 0.04) -> None:
+        if not isinstance(body, Body):
+            raise ValueError(f"body is {body!r}, expected a body as `motiongan.load_body` gives it")
         points = body_keypoints(body, (joint_set,))
         self.num_points = len(JOINT_SETS[joint_set].names)
         chosen, faces = _coarse_mesh(body, detail)

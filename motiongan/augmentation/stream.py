@@ -28,7 +28,8 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
     checkpoint  a model file (.safetensors)
     actions     what to generate: a name, "a,b,c", a sequence of names, or "all"; each equally often
     batch       windows computed at once
-    device      where they are computed; samples stay there. On a GPU: num_workers=0, or workers started by spawn
+    device      where they are computed; samples stay there, but `mix` brings its own to the CPU. On a GPU:
+                num_workers=0, or workers started by spawn
     seed        a window depends on (seed, epoch, rank, worker, its number in that worker) alone
     window      frames of a sample; None = the model's training window
     fields      as MotionDataset's (without file, clip and start), and `seed`, of which the window is made
@@ -38,8 +39,9 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
 
     A window shorter than the action's clips starts at a random frame of its clip; a longer one repeats the clip's last
     frame, where `mask` is False. A window longer than the training window goes on moving to its end instead.
-    `set_epoch` changes the epoch of the next iteration, in workers that persist too. Each process loads the model at
-    its first window; it can be pickled. Raises MotionganError for what the user can mend.
+    Every iteration begins with the same windows again until `set_epoch` chooses another epoch, for workers that persist
+    too; a mixture numbers the windows that it asks for by its own epochs. Each process loads the model at its first
+    window; it can be pickled. Raises MotionganError for what the user can mend.
     """
 
     def __init__(
@@ -68,10 +70,11 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
         self.actions = tuple(select_actions(actions, file.actions, str(self.checkpoint)))
         self.seed, self.truncation = seed, truncation
         self.window, self.frame_rate = window or file.window, file.frame_rate
+        self.body_model = str(file.provenance["body_model"])
         self.fields = check_fields(fields, _STREAM_FIELDS)
         own_rank(rank, num_replicas)
         self.rank, self.num_replicas = rank, num_replicas
-        self._placer = JointPlacer(self.fields, body, str(file.provenance["body_model"]), place=str(self.checkpoint))
+        self._placer = JointPlacer(self.fields, body, self.body_model, place=str(self.checkpoint))
         # Shared with workers, so that set_epoch reaches those that persist.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._generator: MotionGenerator | None = None

@@ -93,11 +93,11 @@ class JointSet:
         poses   local axis-angle rotations, radians
         Of the mesh only the vertices that are landmarks are skinned.
         """
-        joint_weights, vertex_weights = (weights.to(poses) for weights in self.weights(body))
+        joint_weights, vertex_weights = self.weights(body)
         bones = BoneShape(*(getattr(body.bones, field.name).to(poses) for field in fields(BoneShape)))
         posed = forward_kinematics(roma.rotvec_to_rotmat(poses), trans, bones.skeleton(betas))
-        placed = joint_weights @ posed.joints
-        used = (vertex_weights != 0).any(0).nonzero().squeeze(-1)
+        placed = joint_weights.to(poses) @ posed.joints
+        used = (vertex_weights != 0).any(0).nonzero().squeeze(-1)  # on the CPU, as the body is
         if len(used):
             landmarks = replace(
                 body,
@@ -109,7 +109,7 @@ class JointSet:
                 sole_regressor=body.sole_regressor[:, used],
                 bones=bones,
             )
-            placed = placed + vertex_weights[:, used] @ landmarks.vertices(poses, trans, betas)
+            placed = placed + vertex_weights[:, used].to(poses) @ landmarks.vertices(poses, trans, betas)
         return torch.where(self.known(body)[:, None].to(poses.device), placed, torch.nan)
 
 

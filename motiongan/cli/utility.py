@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from motiongan.utility.trainings import Task
 
 _RECOGNIZER_STEPS = 500
+_LIFTER_OPTIONS = ("width", "share", "final_share", "drawn")
 _FRAME_RATE = 30.0  # Hz of everything that is learned from and tested on
 
 
@@ -102,8 +103,10 @@ def execute(args: argparse.Namespace) -> int:
     for option, share in (("--share", args.share), ("--final-share", args.final_share)):
         if share is not None and not 0 <= share <= 1:
             raise MotionganError(f"{option} is {share}, expected 0 to 1")
-    if args.leave_out and args.task != "lifter":
-        raise MotionganError("--leave-out goes with --task lifter")
+    if args.task != "lifter":
+        for name in ("leave_out", *_LIFTER_OPTIONS):
+            if getattr(args, name) is not None:
+                raise MotionganError(f"--{name.replace('_', '-')} goes with --task lifter")
     if args.leave_out and not (args.checkpoint or args.synthetic):
         raise MotionganError("--leave-out needs generated clips of the action: give --checkpoint or --synthetic")
     if args.out.exists() and not args.out.is_dir():
@@ -178,8 +181,9 @@ def _measure(args: argparse.Namespace, split: "Split", controls: Sequence[str]) 
             raise MotionganError(f"--controls: there is no clip for `{name}`; give a smaller --train-clips-per-action")
     if args.leave_out:
         clips["few with it"] = clips["few"]
-        clips["few"] = [clip for clip in split.few if clip.action != args.leave_out]
-        if not clips["few"]:
+        split = replace(split, few=[clip for clip in split.few if clip.action != args.leave_out])
+        clips["few"] = split.few
+        if not split.few:
             raise MotionganError("--leave-out leaves no real clip; give more actions")
         for name in ("synthetic", *controls):
             clips[name] = [clip for clip in clips.get(name, []) if clip.action == args.leave_out]
@@ -271,7 +275,7 @@ def _advance(bar: "tqdm[Any]") -> None:
 def _lifter_config(args: argparse.Namespace) -> "LifterConfig":
     from motiongan.utility.lifter import LifterConfig
 
-    given = {name: getattr(args, name) for name in ("steps", "width", "share", "final_share", "drawn")}
+    given = {name: getattr(args, name) for name in ("steps", *_LIFTER_OPTIONS)}
     return LifterConfig(**{name: value for name, value in given.items() if value is not None})
 
 
@@ -322,10 +326,11 @@ def _told(origin: "Origin | None", clips: "dict[str, list[Clip]]") -> dict[str, 
 def _notes(args: argparse.Namespace, split: "Split", origin: "Origin | None", made: set[str]) -> list[str]:
     """What a reader must know, a line each."""
     facts = split.facts()
+    shown = ", ".join(action for action, count in facts["few"].items() if count)
     notes = [
-        f"few: {len(split.few)} clips ({facts['few_seconds']} s), at most {split.per_action} of each of"
-        f" {', '.join(split.actions)}; all real: {len(split.training)} clips ({facts['training_seconds']} s); tested on"
-        f" {len(split.test)} clips ({facts['test_seconds']} s) of {', '.join(split.held_out)}, who are in no training"
+        f"few: {len(split.few)} clips ({facts['few_seconds']} s), at most {split.per_action} of each of {shown};"
+        f" all real: {len(split.training)} clips ({facts['training_seconds']} s); tested on {len(split.test)} clips"
+        f" ({facts['test_seconds']} s) of {', '.join(split.held_out)}, who are in no training"
     ]
     if origin is not None:
         notes.append(origin.line() + (": LEAKY, the gains are not honest ones" if origin.is_leaky else ""))

@@ -244,8 +244,8 @@ def _flight_rise(
     after = torch.where(in_air, frames, time).flip(1).cummin(dim=1).values.flip(1)
     flies = in_air & (before >= 0) & (after < frames)
     cut = _cut_rise(mass_height, lowest, in_air & (before >= 0) & (after == frames), frame_rate)
-    begins = in_air & (before < 0) & (after < frames)
-    cut = cut + _cut_rise(mass_height.flip(1), lowest.flip(1), begins.flip(1), frame_rate).flip(1)
+    landing = in_air & (before < 0) & (after < frames)  # backwards in time a take-off
+    cut = cut + _cut_rise(mass_height.flip(1), lowest.flip(1), landing.flip(1), frame_rate).flip(1)
     before, after = before.clamp(min=0), after.clamp(max=frames - 1)
     start, end = mass_height.gather(1, before), mass_height.gather(1, after)
     since, long = (time - before) / frame_rate, ((after - before) / frame_rate).clamp(min=1 / frame_rate)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from motiongan.errors import MotionganError
+from motiongan.errors import MotionganError, did_you_mean
 from motiongan.motion.actions import select_actions
 from motiongan.motion.clip import Clip
 from motiongan.motion.provenance import people_of
@@ -91,6 +91,15 @@ def read_split(
         if not clip.is_finite:
             raise MotionganError(f"{path}: a clip of {clip.action} holds NaN; `motiongan info --check` tells which")
     names = tuple(name.strip() for name in (held_out or "").split(",") if name.strip())
+    everybody = {clip.subject for clip in clips}
+    for name in names:
+        if name not in everybody:
+            hint = did_you_mean(name, everybody) or ";"
+            raise MotionganError(
+                f"{path}: --held-out: unknown subject `{name}`{hint} known: {', '.join(sorted(everybody))}"
+            )
+    if everybody == set(names):
+        raise MotionganError(f"{path}: --held-out leaves no subject to train on; hold out fewer")
     people = split_subjects(clips, DataConfig(held_out=names, split_seed=seed))
     if not people:
         raise MotionganError(f"{path}: too few people to draw some to hold out; name them with --held-out A,B")
@@ -196,14 +205,22 @@ def check_origin(name: str, recorded: Mapping[str, Any], split: Split, *, allow_
     saw = () if verdict == SAME else tuple(sorted(test))
     origin = Origin(name, verdict, trained_on, selected_by, verdict != SAME or selected, saw)
     if verdict != SAME and not allow_leak:
-        hashes = f" ({trained_on[:8]} is not {split.content_hash[:8]})" if trained_on else ""
+        hashes = f" ({_differ(trained_on, split, 'trainings')})" if trained_on else ""
         raise MotionganError(
             f"{name}: what its generator was trained on is {verdict}{hashes}; train it on the file of"
             " `motiongan utility --write-few`, with the same --split-seed and --held-out, or give --allow-leak"
         )
     if selected and not allow_leak:
         raise MotionganError(
-            f"{name}: its quality gate compared with {OTHER} ({selected_by[:8]} is not {split.content_hash[:8]}); give"
+            f"{name}: its quality gate compared with {OTHER} ({_differ(selected_by, split, 'gates')}); give"
             " `motiongan generate --data` the file of `motiongan utility --write-few`, or give --allow-leak"
         )
     return origin
+
+
+def _differ(recorded: str, split: Split, of: str) -> str:
+    """How the recorded clips differ from the few; a merged file records those of every file in it."""
+    parts, few = [part[:8] for part in recorded.split("; ")], split.content_hash[:8]
+    if len(parts) == 1:
+        return f"{parts[0]} is not {few}"
+    return f"it holds clips of several {of}: {', '.join(parts)}; the few are {few}"

@@ -62,7 +62,7 @@ def test_actions_and_subjects_choose_clips(motion_file):
     assert chosen() == [0, 1, 2, 3]
     assert chosen(action="walk") == [0, 2]
     assert chosen(action=["squat", "walk"]) == [0, 1, 2]
-    assert chosen(subjects=["ben"]) == [2, 3]
+    assert chosen(subjects=["ben"]) == chosen(subjects="ben") == chosen(without_subjects="anna") == [2, 3]
     assert chosen(without_subjects=["ben"], action="squat") == [1]
     actions = MotionDataset(motion_file, 30, 60, fields=("action",))
     assert actions.actions == ("walk", "squat")
@@ -258,13 +258,15 @@ def test_mistakes_are_told_in_one_line_with_the_file(tmp_path, motion_file, make
 
     assert "did you mean `poses`" in message(motion_file, 10, 5, ("pose",))
     assert "did you mean `walk`" in message(motion_file, 10, 5, action="wlk")
-    assert f"{motion_file}: no wanted clip has the 100 frames" in message(motion_file, 100, 5)
+    assert f"{motion_file}: no clip has the 100 frames of a window; take fewer" in message(motion_file, 100, 5)
     assert "no clips/quality in it" in message(motion_file, 10, 5, min_quality={"jerk": 1.0})
     quality(motion_file, "foot_skate", [0.0] * 4)
     assert "no score `foot_skat`; did you mean `foot_skate`" in message(
         motion_file, 10, 5, min_quality={"foot_skat": 1}
     )
     assert "no clip of the subject `carl`" in message(motion_file, 10, 5, subjects=["carl"])
+    assert "no clip of the subject `carl`" in message(motion_file, 10, 5, subjects="carl")
+    assert "fields is empty" in message(motion_file, 10, 5, ())
     fast = tmp_path / "fast.h5"
     write_clips(fast, [make_clip(0, frame_rate=60.0)], kind="sample")
     assert f"{fast}: 60 Hz" in message([motion_file, fast], 10, 5)
@@ -277,6 +279,42 @@ def test_mistakes_are_told_in_one_line_with_the_file(tmp_path, motion_file, make
     with h5py.File(motion_file, "r+") as file:
         file["clips/start"][2] = 10**6
     assert "points outside" in message(motion_file, 10, 5)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        ({"min_quality": {"foot_skate": 0.05}}, "no clip is left by min_quality={'foot_skate': 0.05}, of 3 before it"),
+        (
+            {"subjects": "ben", "min_quality": {"recognized": 0.5, "foot_skate": 0.3}},
+            "no clip is left by min_quality={'foot_skate': 0.3}, of 1 before it",
+        ),
+        ({"subjects": "ben", "action": "squat"}, "no clip is left by action='squat', of 2 before it"),
+        ({"subjects": "ben", "without_subjects": "ben"}, "no clip is left by subjects, of 3 before it"),
+        ({"without_subjects": ["anna", "ben"]}, "no clip is left by without_subjects, of 3 before it"),
+        ({"subjects": "ben", "window": 70}, "no clip has the 70 frames of a window; take fewer, or pad=True"),
+    ],
+)
+def test_the_condition_that_leaves_no_clip_is_named(motion_file, wanted, told):
+    """Of the four clips the first is shorter than 35 frames; the second is anna's, the others are ben's."""
+    quality(motion_file, "foot_skate", [0.1, 0.2, 0.4, 0.5])
+    quality(motion_file, "recognized", [0.9, 0.9, 0.8, 0.1])
+    with pytest.raises(MotionganError) as error:
+        MotionDataset(motion_file, **{"window": 35, "stride": 5, **wanted})
+    assert str(error.value).startswith(f"{motion_file}: {told}")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_a_file_that_was_replaced_is_not_read_for_the_one_that_was_indexed(tmp_path, make_clip, pickled):
+    path = tmp_path / "motion.h5"
+    for frames in (40, 60):  # fewer frames, and as many as before in other clips
+        write_clips(path, [make_clip(0, num_frames=60)], kind="sample", force=True)
+        data = MotionDataset(path, 16, 16)
+        data = pickle.loads(pickle.dumps(data)) if pickled else data
+        write_clips(path, [make_clip(1, num_frames=frames)], kind="sample", force=True)
+        with pytest.raises(MotionganError, match=r"motion\.h5: changed since it was indexed; make the data set again$"):
+            data[len(data) - 1]
 
 
 def test_damaged_frames_are_named_when_they_are_read(tmp_path, make_clip):
@@ -306,6 +344,16 @@ def test_a_copy_that_was_cut_off_is_told(tmp_path, motion_file):
     os.truncate(copy, 1000)
     with pytest.raises(MotionganError, match="cut off"):
         data[20]
+
+
+def test_values_of_the_wrong_type_are_refused_at_once(motion_file, untyped):
+    for window, stride in ((27.0, 5), (27, 2.5), ("27", 5)):
+        with pytest.raises(ValueError, match="expected whole numbers"):
+            MotionDataset(motion_file, window, stride)
+    for threshold in (0.5, 0.0):
+        with pytest.raises(MotionganError, match=r"min_quality is 0\.\d; name the score"):
+            MotionDataset(motion_file, 27, 5, min_quality=threshold)
+    assert len(MotionDataset(motion_file, np.int64(30), np.int32(60))) == 4
 
 
 def test_a_closed_reader_opens_again(motion_file):

@@ -181,7 +181,18 @@ def test_every_joint_set_has_its_noise(name):
     assert ((found.keypoints - pixels).abs().amax((0, 1, 3)) > 0).all()
 
 
-@pytest.mark.parametrize("settings", [{"outliers": 1.5}, {"joint_set": "coco"}, {"joint_noise": {"rist": 1.0}}])
-def test_impossible_settings_are_refused(settings):
-    with pytest.raises(ValueError):
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"outliers": 1.5}, "outliers is 1.5"),
+        ({"joint_set": "coco"}, "joint_set is 'coco'"),
+        ({"joint_noise": {"rist": 1.0}}, "joint_noise names rist"),
+        ({"fill": "hld"}, "fill is 'hld'"),
+        ({"noise": math.nan}, "noise is nan"),
+        ({"event_time": math.inf}, "event_time is inf"),
+        ({"swaps": math.nan}, "swaps is nan"),
+    ],
+)
+def test_impossible_settings_are_refused(settings, told, untyped):
+    with pytest.raises(ValueError, match=f"^{told}"):
         Detector2D(**settings)

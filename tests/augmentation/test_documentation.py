@@ -18,7 +18,7 @@ def test_the_pages_python_runs_and_gives_the_shapes_it_tells(tmp_path, monkeypat
         write_clips(tmp_path / f"{name}.h5", clips, kind="sample")
     shutil.copy(tiny_model, "model.safetensors")
     blocks = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, object] = {}
     for block in blocks:
         # The tests' model knows walk, squat and kicks; worker processes are tested elsewhere.
@@ -32,5 +32,10 @@ def test_the_pages_python_runs_and_gives_the_shapes_it_tells(tmp_path, monkeypat
         if block is blocks[2]:
             assert names["hidden"].shape == (4, 27, 17)
             assert names["hidden"].dtype == torch.bool
-    assert names["batch"]["h36m17"].shape == (64, 27, 17, 3)
-    assert names["batch"]["is_synthetic"].sum() == 32
+        if block is blocks[3]:
+            assert names["batch"]["h36m17"].shape == (64, 27, 17, 3)
+            assert names["batch"]["is_synthetic"].sum() == 32
+    first, again = (next(iter(names["alone"])), next(iter(names["alone"])))
+    assert torch.equal(first["h36m17"], again["h36m17"])
+    names["stream"].set_epoch(5)
+    assert not torch.equal(next(iter(names["alone"]))["h36m17"], first["h36m17"])

@@ -104,3 +104,21 @@ def test_the_lightning_module_trains_on_a_stream(tiny_data_file, tiny_model, mon
     assert trainer.global_step == 3
     assert 0 < float(trainer.logged_metrics["mpjpe_mm"]) < 5000
     assert any(not torch.equal(old, new) for old, new in zip(before, model.parameters()))
+
+
+def test_lightning_processes_draw_different_cameras_and_can_be_spawned(monkeypatch):
+    pytest.importorskip("lightning", reason="lightning is not installed: pip install lightning")
+    module = load("lightning_lifter", monkeypatch)
+
+    def draw(seed: int = 0, rank: int = 0, epoch: int = 0) -> float:
+        model = module.LightningLifter(channels=8, seed=seed)
+        sent = pickle.loads(pickle.dumps(model))  # as to a process that is started by spawn
+        with monkeypatch.context() as patched:
+            patched.setattr(module.LightningLifter, "global_rank", rank)
+            patched.setattr(module.LightningLifter, "current_epoch", epoch)
+            sent.on_train_epoch_start()
+        return float(torch.rand((), generator=sent.draws))
+
+    different = [draw(), draw(seed=1), draw(rank=1), draw(epoch=1), draw(rank=1, epoch=1)]
+    assert len(set(different)) == len(different)
+    assert draw(rank=1) == draw(rank=1)

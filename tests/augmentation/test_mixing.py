@@ -275,9 +275,102 @@ def test_a_stream_mixes_like_a_file_and_does_not_depend_on_the_workers(tiny_mode
     assert len({tuple(row.flatten()[:6].tolist()) for row in generated}) == len(generated)  # no window twice
 
 
+class OnAnotherDevice(torch.Tensor):
+    """Stands for a tensor on a GPU: nothing can be done with it but to bring it to the CPU."""
+
+    @staticmethod
+    def __new__(cls, values: torch.Tensor) -> "OnAnotherDevice":
+        made = torch.Tensor._make_wrapper_subclass(cls, values.shape, dtype=values.dtype, device="meta")
+        made.values = values
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, arguments=(), options=None):
+        if function is torch.ops.aten._to_copy.default and torch.device(options["device"]).type == "cpu":
+            return arguments[0].values.clone()
+        raise RuntimeError(f"{function} of a tensor on another device")
+
+
+class StreamOnAnotherDevice(GeneratedStream):
+    def generate(self, seeds, actions):
+        return [
+            {name: OnAnotherDevice(value) if isinstance(value, torch.Tensor) else value for name, value in made.items()}
+            for made in super().generate(seeds, actions)
+        ]
+
+
+def test_windows_of_a_stream_on_another_device_come_to_the_real_ones(tiny_model, tiny_data_file):
+    fields = ("poses", "mask", "action")
+    real = MotionDataset(tiny_data_file, 16, 16, fields)
+    near, far = (
+        next(iter(mix(real, kind(tiny_model, "walk,squat", batch=4, window=16, fields=fields)).loader(8)))
+        for kind in (GeneratedStream, StreamOnAnotherDevice)
+    )
+    assert far["is_synthetic"].sum() == 4
+    for name in fields:
+        assert type(far[name]) is torch.Tensor
+        assert far[name].device.type == "cpu"
+        assert torch.equal(far[name], near[name])
+
+
+def test_body_shapes_of_two_body_models_do_not_mix(tmp_path, make_clip, tiny_model):
+    for name in ("athlete", "smpl"):
+        write_clips(tmp_path / f"{name}.h5", [make_clip(0)], kind="sample", body_model=name)
+    of = {
+        (name, fields): MotionDataset(tmp_path / f"{name}.h5", 16, 16, fields)
+        for name in ("athlete", "smpl")
+        for fields in (("poses", "betas"), ("poses",))
+    }
+    stream = GeneratedStream(tiny_model, "walk", window=16, fields=("poses", "betas"))
+    for real, synthetic in (
+        (of["athlete", ("poses", "betas")], of["smpl", ("poses", "betas")]),
+        (of["smpl", ("poses", "betas")], stream),
+        (ConcatDataset([of["smpl", ("poses", "betas")]]), Subset(of["athlete", ("poses", "betas")], [0])),
+    ):
+        with pytest.raises(ValueError, match=r"differ in body_model: \w+ and \w+$"):
+            mix(real, synthetic)
+    with pytest.raises(ValueError, match="ConcatDataset differ in body_model: athlete and smpl"):
+        mix(ConcatDataset([of["athlete", ("poses", "betas")], of["smpl", ("poses", "betas")]]), stream)
+    mix(of["athlete", ("poses",)], of["smpl", ("poses",)])  # poses fit any body
+
+
+def test_the_streams_seed_makes_the_motion_and_the_loaders_seed_draws_the_real_windows(tiny_model, tiny_data_file):
+    real = MotionDataset(tiny_data_file, 16, 16, ("poses", "action"))
+
+    def windows(loader_seed: int, stream_seed: int) -> tuple[set[float], set[float]]:
+        """A number for each real and for each generated window of the first batch."""
+        stream = GeneratedStream(tiny_model, "walk", batch=4, window=16, fields=("poses", "action"), seed=stream_seed)
+        batch = next(iter(mix(real, stream).loader(8, seed=loader_seed)))
+        sums = batch["poses"].sum((1, 2, 3))
+        return set(sums[~batch["is_synthetic"]].tolist()), set(sums[batch["is_synthetic"]].tolist())
+
+    real_ones, generated = windows(0, 0)
+    other_real_ones, same = windows(1, 0)
+    assert other_real_ones != real_ones
+    assert same == generated
+    same_real_ones, others = windows(0, 1)
+    assert same_real_ones == real_ones
+    assert not others & generated
+
+
 @pytest.mark.parametrize(("change", "message"), [({"ratio": 1.2}, "ratio"), ({"balance": "actions"}, "balance")])
 def test_impossible_mixtures_are_refused(files, change, message):
     with pytest.raises(ValueError, match=message):
         mix(data(files[0]), data(files[1]), **change)
     with pytest.raises(ValueError, match="window"):
         mix(data(files[0]), MotionDataset(files[1], 8, 8, FIELDS))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ((2, 1, 3), "start is 2"),
+        ((1, -1, 3), "end is -1"),
+        ((1, 0, -3), "epochs is -3"),
+        ((1, 0, float("nan")), "epochs is nan"),
+        ((1, 0, 3, "cosin"), "shape is 'cosin'"),
+    ],
+)
+def test_an_impossible_schedule_is_refused_when_it_is_made(settings, told, untyped):
+    with pytest.raises(ValueError, match=f"^{told}, expected"):
+        Anneal(*settings)

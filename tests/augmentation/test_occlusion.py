@@ -128,3 +128,8 @@ def test_a_body_that_reaches_behind_the_camera_hides_nothing_wrongly(body):
     hidden = BodyOcclusion(body, "smpl24").hidden(inside, points, poses, trans, betas)
     assert hidden.shape == (1, 1, 24)
     assert not hidden[project(inside, points)[1] < 0].any()
+
+
+def test_a_bodys_name_is_not_taken_for_a_body(untyped):
+    with pytest.raises(ValueError, match=r"^body is 'smpl.npz', expected a body as `motiongan.load_body` gives it$"):
+        BodyOcclusion("smpl.npz")

@@ -1,5 +1,6 @@
 """Joint sets: order, sides and mirror maps, where each joint lies, and how far that is from the data set's own."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -178,6 +179,15 @@ def test_human36m_joints_lie_as_near_its_own_skeleton_as_is_said(body):
     limits = {"hip": 0.015, "knee": 0.015, "ankle": 0.06, "shoulder": 0.065, "elbow": 0.065, "wrist": 0.09}
     for name, distance in error.items():
         assert distance < limits.get(name.rpartition("_")[2], 0.07), name
+
+
+def test_points_with_landmarks_are_placed_where_the_poses_are(body):
+    """On the meta device, which like a GPU does not lend its indices to a body on the CPU."""
+    plain = dataclasses.replace(body, posedirs=None)  # whose zeros the meta device cannot tell
+    poses, trans, betas = (values.to("meta") for values in random_pose(0))
+    placed = JOINT_SETS["coco17"].place(plain, poses, trans, betas)
+    assert placed.device.type == "meta"
+    assert placed.shape == (3, 17, 3)
 
 
 def test_rig_names_are_unique_and_say_the_side():

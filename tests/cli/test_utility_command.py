@@ -101,6 +101,10 @@ def test_a_leak_that_is_allowed_is_told(files, capsys):
     assert facts["synthetic"]["clips"] == {"walk": 3}
     assert facts["rows"]["few"]["mpjpe"]["value"] == facts["rows"]["few"]["by_action"]["walk"]["mpjpe"]["value"]
     assert "few with walk + perturbation" in facts["rows"]
+    # Of the four clips that are the few, two walk.
+    assert facts["split"]["few"] == {"squat": 2, "walk": 0}
+    assert facts["split"]["few_seconds"] == 2.0
+    assert "few: 2 clips (2.0 s), at most 2 of each of squat; all real: 8 clips (8.0 s)" in shown
     assert main(arguments) == 2  # the report is there
     assert "--force" in capsys.readouterr().err
 
@@ -132,6 +136,16 @@ def test_recognition_tells_the_share_of_the_real_ones_accuracy(files, capsys):
     assert list(facts["rows"]) == ["few", "synthetic only", "few + synthetic", "all real"]
     assert 0 <= facts["rows"]["synthetic only"]["accuracy"]["value"] <= 1
     assert "share of few's" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "option", [["--share", "0.3"], ["--width", "3"], ["--final-share", "0"], ["--drawn", "2"], ["--leave-out", "walk"]]
+)
+def test_what_only_the_lifter_has_is_refused_for_recognition(files, capsys, option):
+    assert main(["utility", "--real", "real.h5", "--held-out", "ben", "--task", "recognition", *option]) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"{option[0]} goes with --task lifter" in told
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped_and_a_larger_one_adds_what_is_new(files, capsys, monkeypatch):
@@ -178,7 +192,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_a_larger_one_adds_what_
         (["--share", "1.5"], "--share is 1.5"),
         (["--controls", "copy"], "did you mean `copies`"),
         (["--leave-out", "walk"], "--leave-out needs generated clips"),
-        (["--held-out", "dora"], "unknown subject `dora`"),
+        (["--held-out", "dora"], "real.h5: --held-out: unknown subject `dora`; known: anna, ben, carl"),
+        (["--held-out", "anna,ben,carl"], "real.h5: --held-out leaves no subject to train on"),
+        (["--task", "recognition"], "--width goes with --task lifter"),  # QUICK has a width
         (["--actions", "wallk"], "did you mean `walk`"),
         (["--held-out", "ben", "--synthetic", "no.h5"], "no.h5: no such file"),
         (["--actions", "squat"], "name them with --held-out"),

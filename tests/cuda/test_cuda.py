@@ -8,6 +8,17 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.testing import assert_close
 
+from motiongan.augmentation import (
+    BodyOcclusion,
+    CameraSampler,
+    Detector2D,
+    GeneratedStream,
+    MotionDataset,
+    mix,
+    outside,
+    project,
+)
+from motiongan.body.joint_sets import JOINT_SETS
 from motiongan.body.kinematics import forward_kinematics
 from motiongan.body.smpl import load_body
 from motiongan.generation.generate import load_generator
@@ -149,3 +160,56 @@ def test_generated_clips(tiny_model):
         assert_close(same.poses, clip.poses, atol=10 * GEOMETRY, rtol=0)
         assert_close(same.trans, clip.trans, atol=10 * GEOMETRY, rtol=0)
         assert (same.action, same.seed) == (clip.action, clip.seed)
+
+
+def test_a_stream_makes_the_same_batches_of_a_mixture_and_they_are_on_the_cpu(tiny_model, tiny_data_file):
+    fields = ("poses", "h36m17", "mask", "action")
+    real = MotionDataset(tiny_data_file, 16, 16, fields)
+    batches = []
+    for at in (CPU, CUDA):
+        stream = GeneratedStream(tiny_model, "walk,squat", batch=4, device=at, window=16, fields=fields)
+        batches.append(next(iter(mix(real, stream).loader(16))))
+    cpu, cuda = batches
+    assert cuda["is_synthetic"].sum() == 8
+    assert all(values.device == CPU for values in cuda.values())
+    for name in ("poses", "h36m17"):
+        assert_close(cuda[name], cpu[name], atol=10 * GEOMETRY, rtol=0)
+    for name in ("mask", "action", "is_synthetic"):
+        assert torch.equal(cuda[name], cpu[name])
+
+
+def test_cameras_detections_and_what_the_body_hides():
+    """Of draws from a CPU generator, which are the same for every device."""
+    body = load_body()
+    poses, trans, betas = 0.2 * torch.randn(8, 1, 24, 3), torch.randn(8, 1, 3), torch.randn(8, 10)
+    poses[:, :, 0, 0] += torch.pi / 2  # upright
+    poses = poses + 0.02 * torch.randn(8, 27, 24, 3).cumsum(1)
+    trans = trans + torch.linspace(0, 2, 27)[:, None] * torch.tensor([1.0, 0.5, 0.0])
+    joints = JOINT_SETS["h36m17"].place(body, poses, trans, betas[:, None])
+    occlusion = BodyOcclusion(body, "h36m17")
+
+    def run(at: torch.device) -> tuple[Tensor, ...]:
+        seen = joints.to(at)
+        camera = CameraSampler().sample(seen, generator=torch.Generator().manual_seed(1))
+        pixels, depth = project(camera, seen)
+        hidden = occlusion.hidden(camera, seen, poses.to(at), trans.to(at), betas.to(at))
+        # Decided on the CPU for both: a point at the rim of a limb may be hidden on one device alone.
+        agreed = torch.arange(27)[:, None].add(torch.arange(17)).remainder(5).eq(0).expand(8, -1, -1).to(at)
+        found = Detector2D()(
+            pixels, generator=torch.Generator().manual_seed(2), hidden=agreed, absent=outside(camera, pixels, depth)
+        )
+        results = (
+            camera.rotation, camera.translation, pixels, found.keypoints, found.confidence, found.detected, hidden
+        )  # fmt: skip
+        assert all(values.device.type == at.type for values in results)
+        return tuple(values.cpu() for values in results)
+
+    cpu, cuda = run(CPU), run(CUDA)
+    for first, second, tolerance in zip(
+        cpu, cuda, (GEOMETRY, 10 * GEOMETRY, 0.1, 0.1, 10 * GEOMETRY)
+    ):  # without unit, metres, pixels of a thousand, and shares
+        assert_close(second, first, atol=tolerance, rtol=0)
+    assert torch.equal(cuda[5], cpu[5])
+    assert not cpu[5].all()
+    assert 0.01 < cpu[6].float().mean() < 0.5
+    assert (cuda[6] != cpu[6]).float().mean() < 0.002

@@ -63,6 +63,21 @@ def test_a_generator_of_just_the_few_is_taken_and_any_other_refused_in_one_line(
         assert check_origin("m", recorded, split, allow_leak=True).verdict == verdict
 
 
+def test_a_file_merged_of_several_trainings_clips_says_so(real):
+    split = read_split(real, per_action=2, held_out="ben")
+    few, other = split.content_hash, split.real_hash
+    told = f"{few[:8]}, {other[:8]}; the few are {few[:8]}"
+    for recorded, of in (
+        ({"training_data": f"{few}; {other}"}, "trainings"),
+        ({"training_data": few, "selected_by": f"{few}; {other}"}, "gates"),
+    ):
+        with pytest.raises(MotionganError) as error:
+            check_origin("merged.h5", recorded, split, allow_leak=False)
+        assert f"other clips than the few (it holds clips of several {of}: {told})" in str(error.value)
+        assert "is not" not in str(error.value)
+        assert "\n" not in str(error.value)
+
+
 def test_clips_that_a_gate_selected_by_other_clips_than_the_few_are_refused_in_one_line(real):
     split = read_split(real, per_action=2, held_out="ben")
     made = {"training_data": split.content_hash}
