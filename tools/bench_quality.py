@@ -37,6 +37,7 @@ from motiongan.evaluation.evaluate import Evaluator
 from motiongan.evaluation.figures import FIGURES, OVERALL, Estimate, Row, written
 from motiongan.files import whole_file, write_json
 from motiongan.generation.generate import load_generator
+from motiongan.losses.adversarial import ADVERSARIAL_LOSSES
 from motiongan.models.checkpoint import MODEL_NAME, read_metadata, save_model
 from motiongan.motion.clip import Clip
 from motiongan.motion.windows import WindowSampler
@@ -55,7 +56,7 @@ OURS: dict[str, tuple[str, ...]] = {  # recipe, overrides
     "gru against gru": ("gru", "discriminator.kind=gru"),
 }
 NAMES = [*RIVALS, *BASELINES, *OURS]
-REAL = "held-out real"
+REAL, TRAINING = "held-out real", "training real"
 # Those of the figures that part good motion from bad at a glance, and what they are called in the table; all of them
 # are in each folder's figures.json.
 COLUMNS = {
@@ -122,7 +123,8 @@ def run_all(arguments: argparse.Namespace) -> None:
             rows.setdefault(name, []).append(row_from_json(done["row"]))
             notes.setdefault(name, []).append(done["note"])
             print(f"{name}, seed {seed}: {done['note']}", file=sys.stderr, flush=True)
-    rows[REAL] = [bench.real_row(again=arguments.measure_again)]
+    rows[REAL] = [bench.real_row(REAL, again=arguments.measure_again)]
+    rows[TRAINING] = [bench.real_row(TRAINING, again=arguments.measure_again)]
     print(table(rows))
     for name, told in notes.items():
         print(f"\n{name}: {'; '.join(dict.fromkeys(told))}", end="")
@@ -169,6 +171,9 @@ class Bench:
         folder = self.out / f"{name.replace(' ', '-')}-{seed}"
         done = folder / "figures.json"
         found: dict[str, Any] = json.loads(done.read_text()) if done.exists() else {}
+        recipe = self._recipe_text(name)
+        if found and found.get("recipe") != recipe:
+            raise MotionganError(f"{folder}: was made by another recipe of {name} than today's; give another --out")
         if found and not again:
             return found
         note = found.get("note")
@@ -177,15 +182,16 @@ class Bench:
             note = self._fit(name, seed, folder) if name in RIVALS else self._train(name, seed, folder)
             note += f", {(time.process_time() - begun) / 60:.1f} CPU minutes"
         clips = load_generator(folder / MODEL_NAME).generate("all", n=self.clips, seed=_SEED)
-        found = {"note": note, "row": row_to_json(self.evaluator.assess(clips))}
+        found = {"note": note, "recipe": recipe, "row": row_to_json(self.evaluator.assess(clips))}
         write_json(done, found)
         return found
 
-    def real_row(self, *, again: bool) -> Row:
-        """The held-out people's own figures."""
-        place = self.out / "real.json"
+    def real_row(self, label: str, *, again: bool) -> Row:
+        """The real clips' own figures: those of the held-out people, or the training clips'."""
+        place = self.out / f"{label.replace(' ', '-')}.json"
         if again or not place.exists():
-            write_json(place, row_to_json(self.evaluator.assess_held_out()))
+            made = self.evaluator.assess_held_out() if label == REAL else self.evaluator.assess_training()
+            write_json(place, row_to_json(made))
         return row_from_json(json.loads(place.read_text()))
 
     @property
@@ -207,8 +213,7 @@ class Bench:
         if resume:
             config = read_run_config(folder)
         else:
-            recipe, *changes = OURS.get(name, (f"baselines/{name}",))
-            config = load_recipe(recipe, [*self._fitting(recipe), *changes, f"training.seed={seed}"])
+            config = self._recipe(name, f"training.seed={seed}")
             if self.minutes is not None:
                 config = _with_steps(config, self._steps_for(config, 60 * self.minutes))
         shared = self.autoencoder if config.autoencoder.steps else None
@@ -220,6 +225,18 @@ class Bench:
             return f"diverged ({str(error).partition(': ')[2].partition(':')[0]}); the last model before is measured"
         made = json.loads(read_metadata(folder / MODEL_NAME)["provenance"])
         return f"GAN step {made['steps']} of {config.training.steps}"
+
+    def _recipe(self, name: str, *changes: str) -> TrainConfig:
+        recipe, *own = OURS.get(name, (f"baselines/{name}",))
+        return load_recipe(recipe, [*self._fitting(recipe), *own, *changes])
+
+    def _recipe_text(self, name: str) -> str:
+        """All that a configuration is trained by, but for the seed; of a rival its name."""
+        if name in RIVALS:
+            return name
+        config = self._recipe(name)
+        game = ADVERSARIAL_LOSSES[config.losses.adversarial]
+        return json.dumps([dataclasses.asdict(config), game.updates], sort_keys=True)
 
     def _fitting(self, recipe: str) -> list[str]:
         """The overrides for all, but for those of an autoencoder where the recipe has none."""
