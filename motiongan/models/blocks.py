@@ -84,11 +84,15 @@ class TimeFeatures(nn.Module):
         self.gain = nn.Linear(style, channels)
 
     def forward(
-        self, time: Float[Tensor, "batch steps"], style: Float[Tensor, "batch style"]
+        self,
+        time: Float[Tensor, "steps"],
+        phases: Float[Tensor, "batch sines"],
+        style: Float[Tensor, "batch style"],
     ) -> Float[Tensor, "batch steps channels"]:
+        """time: in steps; phases: in turns."""
         assert isinstance(self.frequencies, Tensor)
         frequencies = self.frequencies * torch.exp(0.3 * torch.tanh(self.tempo(style)))
-        angle = 2 * math.pi * time[..., None] * frequencies[:, None]
+        angle = 2 * math.pi * (time[:, None] * frequencies[:, None] + phases[:, None])
         return self.project(torch.cat([angle.sin(), angle.cos()], dim=-1)) * (1 + self.gain(style))[:, None]
 
 

@@ -28,7 +28,7 @@ class GeneratorConfig:
 class Noise:
     """What a generator turns into motion; each row depends on its own seed only.
 
-    latent   (batch, latent) one draw for the clip; its first number also shifts the clip's clock
+    latent   (batch, latent) one draw for the clip; its first numbers are the phases of the clip's sines of time
     drive    (batch, steps, drive) one draw for every step
     """
 
@@ -62,33 +62,43 @@ def draw_noise_batch(batch: int, steps: int, config: GeneratorConfig, *, generat
     )
 
 
+def _phases(noise: Noise, config: GeneratorConfig) -> Float[Tensor, "batch sines"]:
+    """Where each sine of a clip begins, in turns: uniform, and hidden from the style.
+
+    So what a style does is as likely at any time as at any other, and a clip far longer than a training window is made of
+    what training has seen. Numbers that the style sees too would tie it to one part of time.
+    """
+    return torch.special.ndtr(noise.latent[:, : config.frequencies])
+
+
 class _Style(nn.Module):
-    """Latent and action -> the style that modulates every block."""
+    """Latent but for the phases, and action -> the style that modulates every block."""
 
     def __init__(self, config: GeneratorConfig, num_actions: int) -> None:
         super().__init__()
+        self.sines = config.frequencies
         self.action = nn.Embedding(num_actions, 32)
         self.mlp = nn.Sequential(
-            nn.Linear(config.latent + 32, config.width),
+            nn.Linear(config.latent - self.sines + 32, config.width),
             nn.LeakyReLU(0.2),
             nn.Linear(config.width, config.width),
             nn.LeakyReLU(0.2),
         )
 
     def forward(self, latent: Tensor, actions: Tensor) -> Tensor:
-        return self.mlp(torch.cat([latent, self.action(actions)], dim=-1))
+        return self.mlp(torch.cat([latent[:, self.sines :], self.action(actions)], dim=-1))
 
 
 class ConvGenerator(nn.Module):
     """Temporal convolutions from a coarse to a fine time scale, each modulated by latent and action.
 
-    Works for any number of steps: it knows time only through sines of it, whose clock the latent shifts.
+    Works for any number of steps: it knows time only through sines of it, whose phases the latent draws.
     window   steps of a training window, which set the slowest sine
     """
 
     def __init__(self, config: GeneratorConfig, num_actions: int, channels: int, window: int) -> None:
         super().__init__()
-        self.window = window
+        self.config = config
         self.style = _Style(config, num_actions)
         self.scales = (4, 2, 1)  # steps of the output per step of each level
         width = config.width
@@ -105,12 +115,12 @@ class ConvGenerator(nn.Module):
     def forward(self, noise: Noise, actions: Int64[Tensor, "batch"]) -> Float[Tensor, "batch steps channels"]:
         style = self.style(noise.latent, actions)
         steps = noise.drive.shape[1]
-        start = noise.latent[:, :1] * self.window
+        phases = _phases(noise, self.config)
         hidden: Tensor | None = None
         for scale, time, drive, blocks in zip(self.scales, self.time, self.drive, self.blocks, strict=True):
             count = -(-steps // scale)
-            clock = start + scale * (torch.arange(count, device=style.device) + 0.5)
-            level = time(clock, style) + drive(noise.drive[:, ::scale])
+            clock = scale * (torch.arange(count, device=style.device) + 0.5)
+            level = time(clock, phases, style) + drive(noise.drive[:, ::scale])
             hidden = level if hidden is None else upsample(hidden)[:, :count] + level
             assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
@@ -127,7 +137,7 @@ class GRUGenerator(nn.Module):
 
     def __init__(self, config: GeneratorConfig, num_actions: int, channels: int, window: int) -> None:
         super().__init__()
-        self.window = window
+        self.config = config
         self.layers = config.blocks
         self.style = _Style(config, num_actions)
         width = config.width
@@ -145,8 +155,8 @@ class GRUGenerator(nn.Module):
         # drowned by the GRU's own dynamics, and all clips of an action become one (docs/log.md).
         style = self.norm(self.style(noise.latent, actions))
         steps = noise.drive.shape[1]
-        clock = noise.latent[:, :1] * self.window + torch.arange(steps, device=style.device) + 0.5
-        moving = self.norm(self.time(clock, style) + self.drive(noise.drive))
+        clock = torch.arange(steps, device=style.device) + 0.5
+        moving = self.norm(self.time(clock, _phases(noise, self.config), style) + self.drive(noise.drive))
         inputs = torch.cat([moving, style[:, None].expand_as(moving)], dim=-1)
         first = torch.tanh(self.start(style)).unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()
         hidden, _ = self.gru(inputs, first)
