@@ -26,7 +26,7 @@ from motiongan.models.motion_model import MotionModel
 
 MODEL_NAME = "model.safetensors"  # of the model file in its run folder
 FORMAT = "motiongan.model"
-VERSION = 1
+VERSION = 2  # 1: the style of generators saw where their sines of time begin
 
 _Config = TypeVar("_Config", GeneratorConfig, AutoencoderConfig)
 
@@ -168,6 +168,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         raise MotionganError(
             f"{path}: model file version {metadata.get('version')}, this motiongan reads up to {VERSION}; update it"
         )
+    if int(metadata["version"]) < VERSION:
+        raise MotionganError(f"{path}: model file version {metadata['version']}, of a generator that is gone; train again")
     return metadata
 
 
