@@ -169,7 +169,9 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             f"{path}: model file version {metadata.get('version')}, this motiongan reads up to {VERSION}; update it"
         )
     if int(metadata["version"]) < VERSION:
-        raise MotionganError(f"{path}: model file version {metadata['version']}, of a generator that is gone; train again")
+        raise MotionganError(
+            f"{path}: model file version {metadata['version']}, of a generator that is gone; train again"
+        )
     return metadata
 
 

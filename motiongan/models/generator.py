@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from motiongan.models.blocks import ModulatedBlock, TimeFeatures, activate, upsample
 
+_SCALES = (4, 2, 1)  # conv: steps of the output per step of each level
+_TIME_SCALES = {"conv": len(_SCALES), "gru": 1}  # of sines of time, by kind of generator; others know no time
+
 
 @dataclass(frozen=True)
 class GeneratorConfig:
@@ -28,15 +31,19 @@ class GeneratorConfig:
 class Noise:
     """What a generator turns into motion; each row depends on its own seed only.
 
-    latent   (batch, latent) one draw for the clip; its first numbers are the phases of the clip's sines of time
-    drive    (batch, steps, drive) one draw for every step
+    latent   (batch, latent) one draw for the clip, normal
+    phases   (batch, time scales, sines) where the clip's sines of time begin, in turns: uniform, and hidden from what
+             the latent makes. So a clip is as likely to be at any stage of them at any time, and one far longer than a
+             training window is made of what training has seen
+    drive    (batch, steps, drive) one draw for every step, normal
     """
 
     latent: Float[Tensor, "batch latent"]
+    phases: Float[Tensor, "batch scales sines"]
     drive: Float[Tensor, "batch steps drive"]
 
     def to(self, device: torch.device) -> "Noise":
-        return Noise(self.latent.to(device), self.drive.to(device))
+        return Noise(self.latent.to(device), self.phases.to(device), self.drive.to(device))
 
 
 def draw_noise(seeds: Sequence[int], steps: int, config: GeneratorConfig, truncation: float = 1.0) -> Noise:
@@ -45,62 +52,58 @@ def draw_noise(seeds: Sequence[int], steps: int, config: GeneratorConfig, trunca
     A longer sequence of one seed begins with the shorter one. truncation scales the latent: below 1 nearer to the
     action's typical motion, 0 the same for all.
     """
-    count = config.latent + steps * config.drive
+    scales = _TIME_SCALES.get(config.kind, 0)
+    first = config.latent + scales * config.frequencies
+    count = first + steps * config.drive
     # torch draws in blocks of 16, and an incomplete last block differently: whole blocks keep the beginning the same.
     whole = -(-count // 16) * 16
     rows = [torch.randn(whole, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     noise = torch.stack(rows)[:, :count]
-    drive = noise[:, config.latent :].unflatten(1, (steps, config.drive))
-    return Noise(noise[:, : config.latent] * truncation, drive)
+    phases = torch.special.ndtr(noise[:, config.latent : first])  # the normal numbers as uniform ones
+    return Noise(
+        noise[:, : config.latent] * truncation,
+        phases.unflatten(1, (scales, config.frequencies)),
+        noise[:, first:].unflatten(1, (steps, config.drive)),
+    )
 
 
 def draw_noise_batch(batch: int, steps: int, config: GeneratorConfig, *, generator: torch.Generator) -> Noise:
     """Noise of a training batch from one random stream."""
     return Noise(
         torch.randn(batch, config.latent, generator=generator),
+        torch.rand(batch, _TIME_SCALES.get(config.kind, 0), config.frequencies, generator=generator),
         torch.randn(batch, steps, config.drive, generator=generator),
     )
 
 
-def _phases(noise: Noise, config: GeneratorConfig) -> Float[Tensor, "batch sines"]:
-    """Where each sine of a clip begins, in turns: uniform, and hidden from the style.
-
-    So what a style does is as likely at any time as at any other, and a clip far longer than a training window is made of
-    what training has seen. Numbers that the style sees too would tie it to one part of time.
-    """
-    return torch.special.ndtr(noise.latent[:, : config.frequencies])
-
-
 class _Style(nn.Module):
-    """Latent but for the phases, and action -> the style that modulates every block."""
+    """Latent and action -> the style that modulates every block."""
 
     def __init__(self, config: GeneratorConfig, num_actions: int) -> None:
         super().__init__()
-        self.sines = config.frequencies
         self.action = nn.Embedding(num_actions, 32)
         self.mlp = nn.Sequential(
-            nn.Linear(config.latent - self.sines + 32, config.width),
+            nn.Linear(config.latent + 32, config.width),
             nn.LeakyReLU(0.2),
             nn.Linear(config.width, config.width),
             nn.LeakyReLU(0.2),
         )
 
     def forward(self, latent: Tensor, actions: Tensor) -> Tensor:
-        return self.mlp(torch.cat([latent[:, self.sines :], self.action(actions)], dim=-1))
+        return self.mlp(torch.cat([latent, self.action(actions)], dim=-1))
 
 
 class ConvGenerator(nn.Module):
     """Temporal convolutions from a coarse to a fine time scale, each modulated by latent and action.
 
-    Works for any number of steps: it knows time only through sines of it, whose phases the latent draws.
+    Works for any number of steps: it knows time only through sines of it, which begin anywhere.
     window   steps of a training window, which set the slowest sine
     """
 
     def __init__(self, config: GeneratorConfig, num_actions: int, channels: int, window: int) -> None:
         super().__init__()
-        self.config = config
         self.style = _Style(config, num_actions)
-        self.scales = (4, 2, 1)  # steps of the output per step of each level
+        self.scales = _SCALES
         width = config.width
         # Nothing faster than a quarter of a level's own step rate: what the level can draw without aliasing.
         self.time = nn.ModuleList(
@@ -115,12 +118,14 @@ class ConvGenerator(nn.Module):
     def forward(self, noise: Noise, actions: Int64[Tensor, "batch"]) -> Float[Tensor, "batch steps channels"]:
         style = self.style(noise.latent, actions)
         steps = noise.drive.shape[1]
-        phases = _phases(noise, self.config)
         hidden: Tensor | None = None
-        for scale, time, drive, blocks in zip(self.scales, self.time, self.drive, self.blocks, strict=True):
+        phases = noise.phases.unbind(1)
+        for scale, time, begin, drive, blocks in zip(
+            self.scales, self.time, phases, self.drive, self.blocks, strict=True
+        ):
             count = -(-steps // scale)
             clock = scale * (torch.arange(count, device=style.device) + 0.5)
-            level = time(clock, phases, style) + drive(noise.drive[:, ::scale])
+            level = time(clock, begin, style) + drive(noise.drive[:, ::scale])
             hidden = level if hidden is None else upsample(hidden)[:, :count] + level
             assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
@@ -137,7 +142,6 @@ class GRUGenerator(nn.Module):
 
     def __init__(self, config: GeneratorConfig, num_actions: int, channels: int, window: int) -> None:
         super().__init__()
-        self.config = config
         self.layers = config.blocks
         self.style = _Style(config, num_actions)
         width = config.width
@@ -156,7 +160,7 @@ class GRUGenerator(nn.Module):
         style = self.norm(self.style(noise.latent, actions))
         steps = noise.drive.shape[1]
         clock = torch.arange(steps, device=style.device) + 0.5
-        moving = self.norm(self.time(clock, _phases(noise, self.config), style) + self.drive(noise.drive))
+        moving = self.norm(self.time(clock, noise.phases[:, 0], style) + self.drive(noise.drive))
         inputs = torch.cat([moving, style[:, None].expand_as(moving)], dim=-1)
         first = torch.tanh(self.start(style)).unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()
         hidden, _ = self.gru(inputs, first)

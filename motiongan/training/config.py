@@ -106,9 +106,6 @@ class TrainConfig:
                 f"generator.kind is {self.generator.kind!r}, which is fitted, not trained; expected"
                 f" {', '.join(GENERATORS)}"
             )
-        numbers = self.generator.latent, self.generator.frequencies
-        if self.generator.kind in ("conv", "gru") and numbers[0] <= numbers[1]:
-            raise ValueError(f"generator.latent is {numbers[0]}, expected more than generator.frequencies, {numbers[1]}")
         if name not in ADVERSARIAL_LOSSES:
             hint = did_you_mean(name, ADVERSARIAL_LOSSES)
             raise ValueError(f"losses.adversarial is {name!r}, expected {', '.join(ADVERSARIAL_LOSSES)}{hint}")

@@ -70,9 +70,18 @@ def test_time_features_repeat_with_their_period_and_not_before():
     features = TimeFeatures(style=4, channels=8, count=2, slowest=1 / 16, fastest=1 / 8)
     nn.init.zeros_(features.tempo.weight)
     nn.init.zeros_(features.tempo.bias)
-    seen = features(torch.arange(33.0)[None], torch.randn(1, 4))
+    seen = features(torch.arange(33.0), torch.zeros(1, 2), torch.randn(1, 4))
     assert_close(seen[:, :17], seen[:, 16:], atol=1e-4, rtol=0)
     assert (seen[:, 0] - seen[:, 8]).abs().max() > 0.1
+
+
+def test_later_time_features_are_those_of_other_phases():
+    features = TimeFeatures(style=4, channels=8, count=2, slowest=1 / 16, fastest=1 / 8)
+    nn.init.zeros_(features.tempo.weight)
+    nn.init.zeros_(features.tempo.bias)
+    style, phases = torch.randn(3, 4), torch.rand(3, 2)
+    later = features(torch.arange(5.0, 12.0), phases, style)
+    assert_close(features(torch.arange(7.0), phases + 5 * torch.tensor([1 / 16, 1 / 8]), style), later)
 
 
 def test_the_style_bends_the_tempo_by_a_third_at_most():
@@ -82,7 +91,7 @@ def test_the_style_bends_the_tempo_by_a_third_at_most():
     nn.init.zeros_(features.gain.weight)
     nn.init.zeros_(features.gain.bias)
     features.project = nn.Identity()
-    sine = features(torch.full((2, 1), 10.0), torch.tensor([[-1.0], [1.0]]))[:, 0, 0]
+    sine = features(torch.full((1,), 10.0), torch.zeros(2, 1), torch.tensor([[-1.0], [1.0]]))[:, 0, 0]
     assert_close(sine, torch.sin(2 * torch.pi * 0.1 * torch.exp(torch.tensor([-0.3, 0.3]))))
 
 

@@ -89,6 +89,31 @@ def test_the_latent_makes_a_difference(model):
     assert (first - second).abs().mean() > 0.001
 
 
+@pytest.mark.parametrize("kind", ANY_LENGTH)
+def test_clips_are_as_likely_to_be_so_late_as_early(kind):
+    """Over many clips of one style, mean and spread at a late step are those of an early one: no time is special."""
+    torch.manual_seed(0)
+    generator, count = GENERATORS[kind](config(kind), ACTIONS, 5, 16).eval(), 3000
+    noise = draw_noise_batch(count, 300, config(kind), generator=torch.Generator().manual_seed(0))
+    noise.latent[:, config(kind).frequencies :] = 0.5  # all but where the sines begin
+    with torch.no_grad():
+        made = generator(noise, torch.zeros(count, dtype=torch.long))
+    early, late = made[:, 40], made[:, 260]  # far from the ends, at one place of the coarse grid
+    assert early.std(0).min() > 0.01
+    apart = (early.mean(0) - late.mean(0)) / (early.var(0) + late.var(0)).sqrt() * count**0.5
+    assert apart.abs().max() < 4  # standard errors
+    assert_close(late.std(0) / early.std(0), torch.ones(5), atol=0.08, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ANY_LENGTH)
+def test_the_style_does_not_see_where_the_sines_begin(kind):
+    generator = GENERATORS[kind](config(kind), ACTIONS, 5, 16)
+    latent = torch.randn(2, 6)
+    latent[1, 4:] = latent[0, 4:]
+    first, second = generator.style(latent, torch.zeros(2, dtype=torch.long))
+    assert_close(first, second)
+
+
 def test_a_clip_does_not_depend_on_its_neighbours_in_the_batch(model):
     together, alone = generate(model, [5, 6, 7], 64), generate(model, [6], 64)
     assert_close(together[1:2], alone, atol=1e-5, rtol=0)
