@@ -65,7 +65,7 @@ def test_a_fixed_window_makes_its_own_beginning_and_refuses_more_in_one_line(win
     noise = draw_noise([5, 6], windowed.num_steps(64), windowed.config)
     with torch.no_grad():
         sequence = windowed.generator(noise, torch.tensor([0, 0]))
-        begun = windowed.generator(Noise(noise.latent, noise.drive[:, :5]), torch.tensor([0, 0]))
+        begun = windowed.generator(Noise(noise.latent, noise.phases, noise.drive[:, :5]), torch.tensor([0, 0]))
     assert torch.equal(begun, sequence[:, :5])
     with pytest.raises(MotionganError, match=r"\((mlp|dcgan)\) makes at most the 64 frames") as caught:
         generate(windowed, [5], 100)
@@ -95,7 +95,7 @@ def test_clips_are_as_likely_to_be_so_late_as_early(kind):
     torch.manual_seed(0)
     generator, count = GENERATORS[kind](config(kind), ACTIONS, 5, 16).eval(), 3000
     noise = draw_noise_batch(count, 300, config(kind), generator=torch.Generator().manual_seed(0))
-    noise.latent[:, config(kind).frequencies :] = 0.5  # all but where the sines begin
+    noise.latent[:] = 0.5
     with torch.no_grad():
         made = generator(noise, torch.zeros(count, dtype=torch.long))
     early, late = made[:, 40], made[:, 260]  # far from the ends, at one place of the coarse grid
@@ -103,15 +103,6 @@ def test_clips_are_as_likely_to_be_so_late_as_early(kind):
     apart = (early.mean(0) - late.mean(0)) / (early.var(0) + late.var(0)).sqrt() * count**0.5
     assert apart.abs().max() < 4  # standard errors
     assert_close(late.std(0) / early.std(0), torch.ones(5), atol=0.08, rtol=0)
-
-
-@pytest.mark.parametrize("kind", ANY_LENGTH)
-def test_the_style_does_not_see_where_the_sines_begin(kind):
-    generator = GENERATORS[kind](config(kind), ACTIONS, 5, 16)
-    latent = torch.randn(2, 6)
-    latent[1, 4:] = latent[0, 4:]
-    first, second = generator.style(latent, torch.zeros(2, dtype=torch.long))
-    assert_close(first, second)
 
 
 def test_a_clip_does_not_depend_on_its_neighbours_in_the_batch(model):
@@ -128,7 +119,9 @@ def test_a_step_hears_the_noise_of_its_own_time_and_not_of_later_steps_output(ki
     nudged = noise.drive.clone()
     nudged[:, 100] += 1.0
     with torch.no_grad():
-        change = generator(noise, torch.tensor([0])) - generator(Noise(noise.latent, nudged), torch.tensor([0]))
+        change = generator(noise, torch.tensor([0])) - generator(
+            Noise(noise.latent, noise.phases, nudged), torch.tensor([0])
+        )
     size = change[0].abs().amax(-1)
     assert size[100] > 1e-3
     assert size[:60].max() < 1e-6
@@ -165,15 +158,19 @@ def test_the_noise_of_a_longer_clip_begins_with_that_of_a_shorter_one(steps):
     assert torch.equal(short.drive, long.drive[:, :steps])
 
 
-def test_truncation_scales_the_latent_and_leaves_the_drive():
+def test_truncation_scales_the_latent_and_leaves_phases_and_drive():
     whole, half = draw_noise([7], 5, config("conv")), draw_noise([7], 5, config("conv"), truncation=0.5)
     assert_close(half.latent, 0.5 * whole.latent)
+    assert torch.equal(half.phases, whole.phases)
     assert torch.equal(half.drive, whole.drive)
 
 
-def test_noise_is_standard_normal():
+def test_noise_is_standard_normal_and_sines_begin_anywhere_alike():
     noise = draw_noise(range(2000), 8, dataclasses.replace(config("conv"), latent=16, drive=4))
     for values in (noise.latent, noise.drive):
         assert values.mean().item() == pytest.approx(0, abs=0.02)
         assert values.std().item() == pytest.approx(1, abs=0.02)
-    assert torch.corrcoef(noise.latent.T).fill_diagonal_(0).abs().max() < 0.12
+    numbers = torch.cat([noise.latent, noise.phases.flatten(1)], 1)
+    assert torch.corrcoef(numbers.T).fill_diagonal_(0).abs().max() < 0.12
+    assert noise.phases.shape[1:] == (3, 4)
+    assert noise.phases.sort(0).values[::200, 0, 0] == pytest.approx(torch.linspace(0, 0.9, 10), abs=0.05)
