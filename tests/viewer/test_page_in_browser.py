@@ -73,7 +73,7 @@ def still(browser):
 def changed_share(before, after):
     """Share of the picture's parts, 8 x 8 pixels each, that differ visibly.
 
-    Not of its pixels: on a slow machine the page draws at a lower resolution from some moment on, lines and letters most.
+    Not of its pixels: on a slow machine the page draws at a lower resolution from some moment on.
     """
     rows, columns = (size // 8 for size in before.shape[:2])
     parts = [
