@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FRAMES",
         help="length that all clips are cut to (default: the model's window); one for all files that compare",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the recognizer's training and of draws (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the recognizers' training and of draws (default: 0)")
     parser.add_argument("--body", type=Path, metavar="FILE", help="body model (default: the one that comes along)")
     parser.add_argument(
         "--cache", type=Path, metavar="DIR", help="keeps trained recognizers (default: ~/.cache/motiongan/recognizers)"

@@ -76,21 +76,21 @@ class Measured:
 class Distance:
     """A measure of an action in a set of clips: median and quartiles, and the distances to real clips, in its unit.
 
-    windows   that have a value;  drawn   the distance to the training clips
-    scaled    the same over their standard deviation
+    windows   that have a value
+    train     the distance to the training clips, with its draws;  scaled   the same over their standard deviation
     """
 
     windows: int
     low: float
     median: float
     high: float
-    drawn: Drawn
+    train: Drawn
     scaled: Drawn
     to_held_out: Estimate
 
     @property
     def to_train(self) -> Estimate:
-        return self.drawn.estimate()
+        return self.train.estimate()
 
 
 def measure(windows: PosedWindows) -> Measured:

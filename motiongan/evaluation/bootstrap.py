@@ -2,8 +2,8 @@
 
 Windows of one recording are not independent, so whole clips are drawn. A figure that hangs on the recognizer is a mean
 over several, and its draws are those of all: the interval tells how much the figure would move with other clips of the
-same origin and another recognizer. What a row is compared with (the training clips, the held-out quantiles) stays as it
-is: other people are in no interval.
+same origin and by a single recognizer, and so is wider than that of their mean. What a row is compared with (the
+training clips, the held-out quantiles) stays as it is: other people are in no interval.
 Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
 """
 
@@ -46,7 +46,14 @@ class Drawn:
         """The figure with its interval."""
         if self.draws is None or not len(self.draws):
             return Estimate(self.value)
-        return Estimate(self.value, *interval(self.draws), self.clips, self.bias)
+        low, high = interval(self.draws)
+        # Draws that reach a bound of the figure may lie to one side of it.
+        return Estimate(self.value, min(low, self.value), max(high, self.value), self.clips, self.bias)
+
+
+def drawn(values: Float[Tensor, "rows"], clips: int) -> Drawn:
+    """A figure that is its value and its draws, if any, in one tensor."""
+    return Drawn(values[0].item(), values[1:] if len(values) > 1 else None, clips)
 
 
 def unbiased(value: float, draws: Float[Tensor, "draws"] | None, clips: int, low: float, high: float) -> Drawn:
@@ -66,9 +73,8 @@ def mean_of(parts: Sequence[Drawn]) -> Drawn:
         [each for each in some if not math.isnan(each)] for some in zip(*((p.value, p.bias) for p in parts))
     )
     draws = [part.draws for part in parts if part.draws is not None]
-    if draws:  # of a part without, unknown ones: figures of several actions are added up draw by draw
-        unknown = torch.full_like(draws[0], math.nan)
-        draws = [unknown if part.draws is None else part.draws for part in parts]
+    if draws:  # for a part without, another's: figures of several actions are added up draw by draw
+        draws = [draws[number % len(draws)] if part.draws is None else part.draws for number, part in enumerate(parts)]
     return Drawn(
         sum(values) / len(values) if values else math.nan,
         torch.cat(draws) if draws else None,

@@ -8,16 +8,15 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from motiongan.body.smpl import Body, load_body
 from motiongan.evaluation import measuring, neighbours
 from motiongan.evaluation.athletics import Distance, Measured, compare, measure
-from motiongan.evaluation.bootstrap import Drawn, Sample, mean_of
+from motiongan.evaluation.bootstrap import Drawn, Sample, drawn, mean_of
 from motiongan.evaluation.figures import OVERALL, Estimate, Figures, Row, overall_table
 from motiongan.evaluation.frechet import fid
-from motiongan.evaluation.measuring import ActionFigures, Pair, WindowSet, overall_figures
+from motiongan.evaluation.measuring import ActionFigures, Compared, WindowSet, overall_figures
 from motiongan.evaluation.metrics import tally
 from motiongan.evaluation.nearness import NearCopies, Nearest, NearPair, TrainingMotion, near_copies
 from motiongan.evaluation.pairs import (
@@ -52,11 +51,11 @@ BY_RECOGNIZER = (
 
 
 class Evaluator:
-    """Real motion to measure generated motion by: a recognizer and reference figures, made once for many models.
+    """Real motion to measure generated motion by: recognizers and reference figures, made once for many models.
 
     train     clips of the training subjects; held_out   clips of other people
-    actions   that the recognizer tells apart; measured   those of them that are measured (default: all). Where models
-              are asked for some of their actions only, the recognizer stays the same
+    actions   that the recognizers tell apart; measured   those of them that are measured (default: all). Where models
+              are asked for some of their actions only, the recognizers stay the same
     window    frames that clips are cut to, so that real and generated clips compare at one length
     recognizers   how many; what they see is averaged, and how much they differ is in the intervals
     cache     folder that keeps trained recognizers by the hash of what they were trained on; None trains anew
@@ -153,7 +152,7 @@ class Evaluator:
         more = self._taught(self._of_measured(self._shown), synthetic_accuracy=self._held_out)
         if len(self._measured) >= FEWEST_ACTIONS:
             found = []
-            for number, (half, other) in zip(range(self._number), self._halves):
+            for number, (half, other) in zip(range(self._number), self._halves()):
                 found.append(self._recognized(self._recognizer(half.windows, number), other))
             more["synthetic_accuracy_train"] = found
         return self._assessed(self._train, more, are_training=True)
@@ -172,17 +171,14 @@ class Evaluator:
 
     def athletics_training(self) -> dict[str, dict[str, Distance]]:
         """All training clips, but distances to them are of one half against the other."""
-        halves = [self._athletics(one.windows, other.windows, None) for one, other in self._halves]
+        halves = [self._athletics(one.windows, other.windows, None) for one, other in self._halves()]
         every = self._athletics(self._train.windows, self._train.windows, self._held_out)
         found: dict[str, dict[str, Distance]] = {}
         for action, measures in every.items():
             found[action] = {}
             for name, whole in measures.items():
-                parts = [half[action][name] for half in halves if name in half.get(action, {})]
-                drawn, scaled = (
-                    mean_of([getattr(part, of) for part in parts] or [Drawn(math.nan)]) for of in ("drawn", "scaled")
-                )
-                found[action][name] = replace(whole, drawn=drawn, scaled=scaled)
+                parts = [half[action][name].train for half in halves if name in half.get(action, {})]
+                found[action][name] = replace(whole, train=mean_of(parts or [Drawn(math.nan)]))
         return found
 
     def nearest_pairs(self, clips: Sequence[Clip] | PosedWindows) -> list[NearPair]:
@@ -240,19 +236,23 @@ class Evaluator:
         return Sample(tally(right), windows.action_ids, windows.clip_ids)
 
     @cached_property
-    def _halves(self) -> list[Pair]:
-        """The training clips in two halves, parted at random by clip within each action; `PARTINGS` times."""
+    def _parted(self) -> list[Tensor]:
+        """Which training windows are of the first half, by clip at random within each action; `PARTINGS` times."""
         windows = self._train.windows
         generator = torch.Generator().manual_seed(self.seed)
-        pairs = []
+        parted = []
         for _ in range(PARTINGS):
             first = torch.zeros(len(windows), dtype=torch.bool)
             for action_id in range(len(self.actions)):
                 rows = (windows.action_ids == action_id).nonzero()[:, 0]
                 clips, clip_of = torch.unique(windows.clip_ids[rows], return_inverse=True)
                 first[rows] = (torch.randperm(len(clips), generator=generator) % 2 == 0)[clip_of]
-            pairs.append((self._train[first.nonzero()[:, 0]], self._train[(~first).nonzero()[:, 0]]))
-        return pairs
+            parted.append(first)
+        return parted
+
+    def _halves(self) -> list[Compared]:
+        """The training clips in two halves, parted in several ways."""
+        return [(self._train[first.nonzero()[:, 0]], self._train[(~first).nonzero()[:, 0]]) for first in self._parted]
 
     @cached_property
     def _phases(self) -> dict[int, Phases]:
@@ -283,7 +283,7 @@ class Evaluator:
         self, clips: WindowSet, more: Mapping[str, list[Sample]], *, intervals: bool, are_training: bool = False
     ) -> Row:
         """All figures of these clips; `are_training`: they are the training clips, of which halves compare."""
-        pairs = self._halves if are_training else [(clips, self._train)]
+        pairs = self._halves() if are_training else [(clips, self._train)]
         windows = clips.windows
         near = self._training_motion.nearest(windows, are_training=are_training)
         samples = {name: [sample] for name, sample in measuring.physics(windows).items()} | dict(more)
@@ -312,24 +312,27 @@ class Evaluator:
         rows = {self.actions[action_id]: figures.estimates for action_id, figures in by_action.items()}
         return {OVERALL: overall, **rows}
 
-    def _looks(self, pairs: Sequence[Pair]) -> list[tuple[FeatureSet, FeatureSet]]:
+    def _views(self, pairs: Sequence[Compared]) -> list[tuple[FeatureSet, FeatureSet]]:
         """Clips and what they are compared with as a recognizer sees them: all recognizers, and all pairs, in turn."""
-        looks = []
+        views = []
         for number in range(max(self._number, len(pairs))):
             clips, reference = pairs[number % len(pairs)]
-            looks.append((clips.seen[number % self._number], reference.seen[number % self._number]))
-        return looks
+            views.append((clips.seen[number % self._number], reference.seen[number % self._number]))
+        return views
 
-    def _among(self, pairs: Sequence[Pair], ending: str) -> dict[str, list[Sample]]:
-        """Precision, recall, density and coverage, by each look."""
+    def _among(self, pairs: Sequence[Compared], ending: str) -> dict[str, list[Sample]]:
+        """Precision, recall, density and coverage, by each view."""
         counts = self._counts(pairs[0][0])
-        found = [neighbours.among(one, other, counts, seed=self.seed) for one, other in self._looks(pairs)]
+        found = [
+            neighbours.among(one, other, counts, seed=self.seed + number)
+            for number, (one, other) in enumerate(self._views(pairs))
+        ]
         return {f"{name}{ending}": [samples[name] for samples in found] for name in found[0]}
 
     def _distances(
         self,
         clips: WindowSet,
-        pairs: Sequence[Pair],
+        pairs: Sequence[Compared],
         shared: list[int],
         by_action: Mapping[int, ActionFigures],
         *,
@@ -346,15 +349,18 @@ class Evaluator:
         for seen in clips.seen:
             weighed = self._weighed(seen, intervals=intervals)
             blocks = mean_distances(weighed, torch.tensor(present))
-            overall["diversity"].append(_drawn(balanced_mean(blocks[:, places][:, :, places]), weighed, shared))
+            overall["diversity"].append(
+                drawn(balanced_mean(blocks[:, places][:, :, places]), weighed.clips_of(*shared))
+            )
             for place, action_id in enumerate(present):
-                alone["multimodality", action_id].append(_drawn(blocks[:, place, place], weighed, [action_id]))
+                alone["multimodality", action_id].append(drawn(blocks[:, place, place], weighed.clips_of(action_id)))
         compared = {"": pairs} | ({} if self._held_out is None else {"_held_out": [(clips, self._held_out)]})
         for ending, several in compared.items():
             counts = torch.zeros(len(self.actions), dtype=torch.long)
             counts[shared] = self._counts(several[0][0])[shared]
-            for mine, others in self._looks(several):
-                overall[f"fid{ending}"].append(fid(mine, others, counts, seed=self.seed, intervals=intervals))
+            for number, (mine, others) in enumerate(self._views(several)):
+                distance = fid(mine, others, counts, seed=self.seed + number, intervals=intervals)
+                overall[f"fid{ending}"].append(distance)
                 for actions in (
                     shared,
                     [one for one in present if one not in shared],
@@ -364,14 +370,14 @@ class Evaluator:
                         continue
                     ids = torch.tensor(common)
                     one, other = (
-                        self._weighed(part.of(ids), intervals=intervals, reference=number > 0)
-                        for number, part in enumerate((mine, others))
+                        self._weighed(part.of(ids), intervals=intervals, reference=place > 0)
+                        for place, part in enumerate((mine, others))
                     )
                     together, each = kernel_distances(one, other, ids)
                     if actions is shared:
-                        overall[f"kid{ending}"].append(_drawn(together, one, common))
+                        overall[f"kid{ending}"].append(drawn(together, one.clips_of(*common)))
                     for place, action_id in enumerate(common):
-                        alone[f"kid{ending}", action_id].append(_drawn(each[:, place], one, [action_id]))
+                        alone[f"kid{ending}", action_id].append(drawn(each[:, place], one.clips_of(action_id)))
         for (name, action_id), parts in alone.items():
             by_action[action_id].set(name, parts)
         return {name: mean_of(parts).estimate() for name, parts in overall.items()}
@@ -383,10 +389,8 @@ class Evaluator:
         """
         if self._held_out is None:
             return torch.bincount(clips.windows.action_ids, minlength=len(self.actions))
-        counts, of_half = (
-            torch.bincount(part.windows.action_ids, minlength=len(self.actions))
-            for part in (self._held_out, self._halves[0][0])
-        )
+        ids = self._held_out.windows.action_ids, self._train.windows.action_ids[self._parted[0]]
+        counts, of_half = (torch.bincount(each, minlength=len(self.actions)) for each in ids)
         return torch.where(counts > 0, counts, of_half)
 
     def _copies(self, near: Nearest) -> Sample:
@@ -410,12 +414,6 @@ class Evaluator:
         """The held-out clips' row without what compares them with themselves."""
         unknown = {name: Estimate(math.nan) for name in TO_HELD_OUT}
         return {action: {**figures, **unknown} for action, figures in row.items()}
-
-
-def _drawn(values: Float[Tensor, "rows"], clips: ClipWeights, action_ids: Sequence[int]) -> Drawn:
-    """A figure as its value and its draws in one tensor, over all the clips of these actions."""
-    draws = values[1:] if len(values) > 1 else None
-    return Drawn(values[0].item(), draws, sum(clips.clips_of(action) for action in action_ids))
 
 
 def _values(row: Row) -> dict[str, Figures]:

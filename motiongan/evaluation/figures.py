@@ -57,7 +57,7 @@ FIGURES: Mapping[str, Figure] = {
         "FID",
         "{:.2f}",
         LOWER,
-        "Distance between the recognizer's view of these clips and of the training clips, as many of each action as the"
+        "Distance between the recognizers' view of these clips and of the training clips, as many of each action as the"
         " held-out clips have. Copies of the training clips score best: read it with the figures on copies.",
     ),
     "kid": Figure(
@@ -74,7 +74,7 @@ FIGURES: Mapping[str, Figure] = {
         "accuracy",
         "{:.1%}",
         HIGHER,
-        "Share that the recognizer, trained on the real training clips, takes for the action on the label. The training"
+        "Share that recognizers, trained on the real training clips, take for the action on the label. The training"
         " clips it has seen before.",
         True,
     ),
@@ -170,7 +170,7 @@ FIGURES: Mapping[str, Figure] = {
         to_held_out=True,
     ),
     "diversity": Figure(
-        _COPIES, "diversity", "{:.2f}", AS_REAL, "Mean distance of two clips of any actions to the recognizer's eye."
+        _COPIES, "diversity", "{:.2f}", AS_REAL, "Mean distance of two clips of any actions to the recognizers' eye."
     ),
     "multimodality": Figure(
         _COPIES, "multimodality", "{:.2f}", AS_REAL, "Mean distance of two clips of one action.", True

@@ -26,7 +26,7 @@ class EvaluationInputs:
     """Clips to evaluate, all of one frame rate.
 
     generated   clips by the name of their file (or folder and file, where two files have one name)
-    actions     those that the recognizer tells apart: see `read_inputs`
+    actions     those that the recognizers tell apart: see `read_inputs`
     measured    those of them that the generated clips have
     left_out    actions of the generated clips that are not among `actions`
     window      frames that clips are cut to: the model's, or those that a model has by default
@@ -102,7 +102,7 @@ def read_inputs(
     if len(train) < len(rest):
         others = {clip.subject for clip in rest} - seen
         more.append(
-            f"left out of everything, since no model was trained on them and they are not held out:"
+            f"left out of everything, since no model is known to be trained on them and they are not held out:"
             f" {len(rest) - len(train)} clips of {_listed(sorted(others))}"
         )
     counts = Counter(clip.action for clip in train if clip.action is not None)

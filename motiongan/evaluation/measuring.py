@@ -12,7 +12,7 @@ from torch import Tensor
 from motiongan.body.skeleton import NUM_MOVING_JOINTS
 from motiongan.evaluation import metrics, plausibility, two_sample
 from motiongan.evaluation.athletics import Distance
-from motiongan.evaluation.bootstrap import Drawn, Resampling, Sample, interval, mean_of, resample, unbiased
+from motiongan.evaluation.bootstrap import Drawn, Resampling, Sample, drawn, interval, mean_of, resample, unbiased
 from motiongan.evaluation.figures import Estimate
 from motiongan.evaluation.metrics import Tally
 from motiongan.evaluation.nearness import NearCopies, Nearest
@@ -46,7 +46,7 @@ class WindowSet:
         return self.windows[(self.windows.action_ids == action_id).nonzero()[:, 0]]
 
 
-Pair = tuple[WindowSet, WindowSet]  # clips, and those that they are compared with
+Compared = tuple[WindowSet, WindowSet]  # clips, and those that they are compared with
 
 
 class ActionFigures:
@@ -111,11 +111,11 @@ class ActionFigures:
         self.set("pose_diversity", [unbiased(varied, _drawn_deviation(windows, drawn) * varied, count, 0.0, math.inf)])
         self.set("jerk_ratio", [Drawn(jerked, _drawn_jerk(windows, drawn) * jerked, count)])
 
-    def add_spectrum(self, pairs: Sequence[Pair]) -> None:
+    def add_spectrum(self, pairs: Sequence[Compared]) -> None:
         """Spectrum distance of joint velocities to the reference."""
         self.set("spectrum", [self._spectrum(*pair) for pair in pairs])
 
-    def add_phases(self, pairs: Sequence[Pair], phases: Phases | None) -> None:
+    def add_phases(self, pairs: Sequence[Compared], phases: Phases | None) -> None:
         """Share of the real phases that the clips visit."""
         self.set("phase_coverage", [self._visited(clips.of_action(self.action_id), phases) for clips, _ in pairs])
 
@@ -132,10 +132,6 @@ class ActionFigures:
                 Drawn(value, torch.stack([draws for _, draws in known]).mean(0), max(o.clips for o, _ in known))
             )
         self.set("athletics", parts)
-
-    def drawn(self, values: Float[Tensor, "rows"], clips: int) -> Drawn:
-        """A figure that is its value and its draws in one tensor."""
-        return Drawn(values[0].item(), values[1:] if self._intervals else None, clips)
 
     def _mean(self, sample: Sample) -> Drawn:
         rows = (sample.action_ids == self.action_id).nonzero()[:, 0]
@@ -226,13 +222,13 @@ def physics(windows: PosedWindows) -> dict[str, Sample]:
     return {name: Sample(value, windows.action_ids, windows.clip_ids) for name, value in tallies.items()}
 
 
-def add_separability(by_action: Mapping[int, ActionFigures], pairs: Sequence[Pair], *, seed: int) -> None:
+def add_separability(by_action: Mapping[int, ActionFigures], pairs: Sequence[Compared], *, seed: int) -> None:
     """How well a classifier tells these clips from the reference, action by action; draws of both sets' clips."""
     parts: dict[int, list[Drawn]] = defaultdict(list)
     for clips, reference in pairs:
         first, second = reference.windows, clips.windows
         scores, others, folds, other_folds = two_sample.out_of_fold_scores(first, second, seed=seed)
-        for action_id, figures in by_action.items():
+        for action_id in by_action:
             mine = ((second.action_ids == action_id) & ~others.isnan()).nonzero()[:, 0]
             real = ((first.action_ids == action_id) & ~scores.isnan()).nonzero()[:, 0]
             if not len(mine) or not len(real):
@@ -241,10 +237,10 @@ def add_separability(by_action: Mapping[int, ActionFigures], pairs: Sequence[Pai
             weights = []
             for number, ids in enumerate((first.clip_ids[real], second.clip_ids[mine])):
                 random = torch.Generator().manual_seed(1000 * seed + 2 * action_id + number)
-                drawn = resample(ids, generator=random, draws=300).weights
-                weights.append(torch.cat([torch.ones(1, len(ids), dtype=drawn.dtype), drawn]))
+                times = resample(ids, generator=random, draws=300).weights
+                weights.append(torch.cat([torch.ones(1, len(ids), dtype=times.dtype), times]))
             area = two_sample.separability(scores[real], others[mine], folds[real], other_folds[mine], *weights)
-            parts[action_id].append(figures.drawn(area, len(second.clip_ids[mine].unique())))
+            parts[action_id].append(drawn(area, len(second.clip_ids[mine].unique())))
     for action_id, several in parts.items():
         by_action[action_id].set("separability", several)
 

@@ -48,9 +48,9 @@ class ClipWeights:
     sizes: Float[Tensor, "clips"]
     weights: Float[Tensor, "rows clips"]
 
-    def clips_of(self, action_id: int) -> int:
-        """How many clips of an action there are."""
-        return int((self.action_of == action_id).sum())
+    def clips_of(self, *action_ids: int) -> int:
+        """How many clips of these actions there are."""
+        return int(torch.isin(self.action_of, torch.tensor(action_ids)).sum())
 
 
 def weigh_clips(windows: FeatureSet, *, seed: int, draws: int = DRAWS) -> ClipWeights:

@@ -71,7 +71,7 @@ def report_facts(
     accuracy = rows[REAL][OVERALL]["accuracy"] if REAL in rows else None
     return {
         "format": "motiongan.evaluation",
-        "version": 1,
+        "version": 2,
         "versions": {"motiongan": __version__, "torch": torch.__version__, "numpy": np.__version__},
         "recognizer": {
             "name": NAME,
@@ -119,11 +119,11 @@ def _remarks(inputs: EvaluationInputs, rows: Mapping[str, Row]) -> list[str]:
     remarks = [*inputs.remarks, *(line for label in inputs.generated for line in _few_windows(label, rows))]
     if inputs.left_out:
         remarks.append(
-            f"not measured, since the recognizer has too few training clips of them: {', '.join(inputs.left_out)}"
+            f"not measured, since the recognizers have too few training clips of them: {', '.join(inputs.left_out)}"
         )
     if len(inputs.actions) < FEWEST_ACTIONS:
         remarks.append(
-            f"a dash where a figure needs a recognizer, which has nothing to tell apart: {inputs.actions[0]} is the"
+            f"a dash where a figure needs recognizers, which have nothing to tell apart: {inputs.actions[0]} is the"
             " only action"
         )
     elif len(inputs.measured) < FEWEST_ACTIONS:
@@ -144,7 +144,7 @@ def _few_windows(label: str, rows: Mapping[str, Row]) -> list[str]:
     few = [
         f"{action} ({windows(label, action)} for {windows(REAL, action)})"
         for action in actions_of({REAL: rows.get(REAL, {})})
-        if windows(label, action) < windows(REAL, action)
+        if 0 < windows(label, action) < windows(REAL, action)
     ]
     if not few:
         return []
@@ -207,7 +207,8 @@ def _page(
         " where a figure compares. This is the variety and the likeness that a perfect student of these very clips"
         " has, and the floor of every figure that is measured against the held-out people.</li></ul>"
         "<p>The floor is printed bold. The brackets under a figure are its 95 % interval: how far it would move with"
-        " other clips of the same origin. <span class=off>Orange</span> figures are worse than, or away from, both"
+        " other clips of the same origin and by another recognizer. <span class=off>Orange</span> figures are worse"
+        " than, or away from, both"
         " real columns, beyond the intervals.</p>",
         f"<p class=note>{_text(_set_up(facts))}</p>",
         *(f"<p class=note>{_text(_sentence(line))}</p>" for line in (recognizer_line(facts), *facts["remarks"])),

@@ -123,8 +123,9 @@ class TrainConfig:
 def load_recipe(path: str | Path | None = None, overrides: Iterable[str] = ()) -> TrainConfig:
     """The recipe of a YAML file changed by "key.sub=value" overrides, as `load_config` reads them.
 
-    `loss=wgan-gp` is short for `losses.adversarial=wgan-gp`; `loss=began` also for `discriminator.kind=reconstruction`,
-    the only one that it can be played with. Later overrides go before earlier ones.
+    `loss=wgan-gp` is short for `losses.adversarial=wgan-gp` and `losses.discriminator_updates=0`; `loss=began` also for
+    `discriminator.kind=reconstruction`, the only one that it can be played with. Later overrides go before
+    earlier ones.
     """
     spelt_out: list[str] = []
     for override in overrides:
@@ -133,7 +134,7 @@ def load_recipe(path: str | Path | None = None, overrides: Iterable[str] = ()) -
             spelt_out.append(override)
             continue
         name = value.strip()
-        spelt_out.append(f"losses.adversarial={name}")
+        spelt_out += [f"losses.adversarial={name}", "losses.discriminator_updates=0"]  # the number of its own
         if name in ADVERSARIAL_LOSSES and ADVERSARIAL_LOSSES[name].balanced:
             spelt_out.append("discriminator.kind=reconstruction")
     return load_config(TrainConfig, path, spelt_out)

@@ -42,7 +42,7 @@ def test_two_runs_write_equal_reports_that_need_no_other_file(files, capsys):
     assert main(["evaluate", "aug.h5", "--data", "data.h5", "--out", "one"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^figure +aug +held-out real +training real$", shown, re.MULTILINE)
-    assert "not measured, since the recognizer has too few training clips of them: fly" in shown
+    assert "not measured, since the recognizers have too few training clips of them: fly" in shown
     kept = list((files / "cache/motiongan/recognizers").glob("*.safetensors"))
     assert len(kept) == 4 * evaluation.RECOGNIZERS  # taught on real, aug, ben, half
     # Now the recognizers are found again.

@@ -112,6 +112,7 @@ def test_a_loss_is_picked_by_its_name_alone(name):
 @pytest.mark.parametrize("name", ["began", "hinge", "wgan-gp"])
 def test_a_loss_by_its_name_is_the_recipe_of_that_name(name):
     assert load_recipe(None, [f"loss={name}"]) == load_recipe(f"baselines/{name}")
+    assert load_recipe("demo", [f"loss={name}"]).losses.discriminator_updates == 0  # its own number, not the recipe's
 
 
 def test_what_comes_after_the_loss_goes_before_it():

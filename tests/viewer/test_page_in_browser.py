@@ -16,6 +16,8 @@ pytest.importorskip("viser", reason="viser is not installed (extra [view])")
 
 from motiongan.viewer.server import start_server, stop_server
 
+SAME = 0.005  # share of the scene; another resolution of the page changes 0.0014 of it, a body 0.03
+ALERTS = "[...document.querySelectorAll('[role=alert]')]"
 SCENE = (slice(60, None), slice(0, 480))  # rows and columns of the window that the controls do not cover
 
 
@@ -54,22 +56,30 @@ def page_in_browser(served):
 
 
 def still(browser):
-    """The scene when nothing changes in it any more."""
-    # Its remark that it draws without a graphics card covers a part of the scene for a while.
-    browser.evaluate("document.querySelectorAll('[role=alert] button').forEach(button => button.click())")
+    """The scene when nothing changes in it any more, and no remark covers it."""
     pictures = [browser.photograph()[SCENE]]
 
     def at_rest():
+        # That it draws without a graphics card is told at any time, on slow machines late.
+        told = browser.evaluate(f"{ALERTS}.map(alert => alert.querySelector('button')?.click()).length")
         pictures.append(browser.photograph()[SCENE])
-        return np.abs(pictures[-1].astype(int) - pictures[-2]).max() <= 2
+        still_told = browser.evaluate(f"{ALERTS}.length")
+        return not told and not still_told and np.abs(pictures[-1].astype(int) - pictures[-2]).max() <= 2
 
     wait_for(at_rest, "the scene to come to rest")
     return pictures[-1]
 
 
 def changed_share(before, after):
-    """Share of the pixels that differ visibly."""
-    return (np.abs(before.astype(int) - after).max(-1) > 24).mean()
+    """Share of the picture's parts, 8 x 8 pixels each, that differ visibly.
+
+    Not of its pixels: on a slow machine the page draws at a lower resolution from some moment on.
+    """
+    rows, columns = (size // 8 for size in before.shape[:2])
+    parts = [
+        picture[: 8 * rows, : 8 * columns].reshape(rows, 8, columns, 8, 3).mean((1, 3)) for picture in (before, after)
+    ]
+    return (np.abs(parts[0] - parts[1]).max(-1) > 24).mean()
 
 
 def changed_from(before, browser, share):
@@ -124,9 +134,9 @@ def test_playing_moves_the_body_and_pausing_holds_it(page_in_browser):
     for _ in range(10):  # the loop may have been stopped where it began
         browser.press("ArrowRight", "ArrowRight")
     wait_for(lambda: page.playback.frame == (held + 10) % 60, "the arrow to go ten frames on")
-    changed_from(before, browser, 0.005)
+    changed_from(before, browser, 0.01)
     frame, picture = page.playback.frame, still(browser)
-    assert changed_share(picture, still(browser)) == 0
+    assert changed_share(picture, still(browser)) < SAME
     assert page.playback.frame == frame
 
 
@@ -147,7 +157,7 @@ def test_a_clip_that_cannot_be_shown_is_told_and_the_last_one_stays(page_in_brow
     before = still(browser)
     browser.click("button", "Next")
     wait_for(lambda: "clip 2 holds NaN" in browser.text(), "the reason")
-    assert changed_share(before, still(browser)) == 0
+    assert changed_share(before, still(browser)) < SAME
     browser.click("button", "Next")
     wait_for(lambda: actions_on(browser) == ("walk", "walk"), "the next clip's figures")
     assert "1 of 3 listed; number 0 of the file" in browser.text()
@@ -181,11 +191,11 @@ def test_an_exported_glb_shows_and_moves_in_the_page(served, page_in_browser, tm
     try:
         wait_for(lambda: changed_share(before, browser.photograph()[SCENE]) > 0.01, "the exported body")
         first = browser.photograph()[SCENE]
-        wait_for(lambda: changed_share(first, browser.photograph()[SCENE]) > 0.002, "its animation")
+        wait_for(lambda: changed_share(first, browser.photograph()[SCENE]) > 0.01, "its animation")
     finally:
         shown.remove()
     # The page takes it away when the message arrives: a picture taken sooner may show it standing still.
-    wait_for(lambda: changed_share(before, browser.photograph()[SCENE]) == 0, "the exported body to leave")
+    wait_for(lambda: changed_share(before, still(browser)) < SAME, "the exported body to leave")
 
 
 def test_nothing_is_asked_of_any_other_machine(page_in_browser):
