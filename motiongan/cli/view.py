@@ -48,8 +48,8 @@ def execute(args: argparse.Namespace) -> int:
         )
         if not is_local(args.host):
             print(f"--host {args.host}: whoever reaches this machine over the network can open the page")
-        print(f"{args.file}: {page_address(args.host, server.get_port())} shows it; Ctrl-C ends it", flush=True)
         try:
+            print(f"{args.file}: {page_address(args.host, server.get_port())} shows it; Ctrl-C ends it", flush=True)
             page.run()
         except KeyboardInterrupt:  # the way to end it, not an accident
             print()
