@@ -172,23 +172,26 @@ def read_real_motion(
     body    whose betas `path` holds; clips of another body model stand on its mean
     novel   also find `novel_from`: some seconds
     cache   folder that keeps the recognizer, which takes about ten seconds to train; None trains it anew
-    Raises MotionganError for a bad file or one without the model's actions; a file that is not the model's own
-    training motion is only warned of.
+    Training clips are those of the people whom the model file names, or of all whom it does not hold out. Raises
+    MotionganError for a bad file or one without the model's actions; a file that may lack training motion is only
+    warned of.
     """
     with MotionFile(path) as file:
         clips, content_hash = list(file), file.content_hash()
         if file.body_model != body.name:
             _log.info("%s: its body shapes are for another body model; compared on the mean body", path)
             clips = [replace(clip, betas=clip.betas * 0) for clip in clips]
-    if content_hash != model.provenance.get("training_data"):
-        _log.warning("%s: other motion than the model was trained on: its training clips are not all here", path)
+    seen, unseen = (set(model.provenance.get(name) or ()) for name in ("subjects", "held_out"))
+    is_whole = bool(seen) and seen <= {clip.subject for clip in clips}
+    if content_hash != model.provenance.get("training_data") and not is_whole:
+        _log.warning("%s: other motion than the model was trained on: its training clips may not all be here", path)
     clips = [clip for clip in clips if clip.action in model.actions and clip.num_frames > 1]
     for clip in clips:
         if not clip.is_finite:
             raise MotionganError(f"{path}: {clip.source or clip.action}: NaN or infinity; `motiongan info --check` it")
     clips = [clip if clip.frame_rate == model.frame_rate else resample(clip, model.frame_rate) for clip in clips]
-    unseen = set(model.provenance.get("held_out", ()))
-    train = [clip for clip in clips if clip.subject not in unseen and clip.num_frames >= FEWEST_FRAMES]
+    train = [clip for clip in clips if clip.num_frames >= FEWEST_FRAMES and clip.subject not in unseen]
+    train = [clip for clip in train if not seen or clip.subject in seen]
     if lost := [action for action in model.actions if not any(clip.action == action for clip in train)]:
         raise MotionganError(f"{path}: no training clip of {', '.join(lost)}; give the motion that trained the model")
     shown = pose_windows(train, body, actions=model.actions, frames=model.window, overlap=True)

@@ -193,9 +193,27 @@ def test_typical_scores_are_those_of_the_training_clips(real, model, body, seen)
 
 
 def test_data_without_the_models_actions_is_refused(tmp_path, model, body, make_clip):
-    write_clips(tmp_path / "walks.h5", [make_clip(0), make_clip(1)], kind="sample")
+    known = model.provenance["subjects"][0]
+    write_clips(tmp_path / "walks.h5", [make_clip(0, subject=known), make_clip(1, subject=known)], kind="sample")
     with pytest.raises(MotionganError, match=r"walks\.h5: no training clip of squat, kick_left, kick_right; give"):
         read_real_motion(tmp_path / "walks.h5", model, body)
+
+
+def test_people_on_whom_the_model_was_not_trained_are_no_training_people(
+    tmp_path, tiny_data_file, model, body, monkeypatch, caplog
+):
+    monkeypatch.setattr(clip_scores, "_RECOGNIZER_STEPS", 1)
+    clips = read_clips(tiny_data_file)
+    (held_out,) = model.provenance["held_out"]
+    strange = [dataclasses.replace(clip, subject="stranger") for clip in clips if clip.subject == held_out]
+    write_clips(tmp_path / "more.h5", [*clips, *strange], kind="sample")
+    more = read_real_motion(tmp_path / "more.h5", model, body)
+    assert ClipScorer(body, model.actions, model.window, more)([strange[0]])[0]["training_distance"] > 0.005
+    assert "not all be here" not in caplog.text
+    seen = [clip for clip in clips if clip.subject != model.provenance["subjects"][0]]
+    write_clips(tmp_path / "fewer.h5", seen, kind="sample")
+    read_real_motion(tmp_path / "fewer.h5", model, body)
+    assert "fewer.h5: other motion than the model was trained on" in caplog.text
 
 
 # -- the search --------------------------------------------------------------------------------------------------------
