@@ -50,7 +50,7 @@ def draw_noise(seeds: Sequence[int], steps: int, config: GeneratorConfig, trunca
     """Noise of the clips with these seeds, drawn on the CPU so that every device agrees.
 
     A longer sequence of one seed begins with the shorter one. truncation scales the latent: below 1 nearer to the
-    action's typical motion, 0 the same for all.
+    action's typical motion, 0 one style for all.
     """
     scales = _TIME_SCALES.get(config.kind, 0)
     first = config.latent + scales * config.frequencies

@@ -337,20 +337,20 @@ def test_body_shapes_of_two_body_models_do_not_mix(tmp_path, make_clip, tiny_mod
 def test_the_streams_seed_makes_the_motion_and_the_loaders_seed_draws_the_real_windows(tiny_model, tiny_data_file):
     real = MotionDataset(tiny_data_file, 16, 16, ("poses", "action"))
 
-    def windows(loader_seed: int, stream_seed: int) -> tuple[set[float], set[float]]:
+    def windows(loader_seed: int, stream_seed: int) -> tuple[list[float], list[float]]:
         """A number for each real and for each generated window of the first batch."""
         stream = GeneratedStream(tiny_model, "walk", batch=4, window=16, fields=("poses", "action"), seed=stream_seed)
         batch = next(iter(mix(real, stream).loader(8, seed=loader_seed)))
         sums = batch["poses"].sum((1, 2, 3))
-        return set(sums[~batch["is_synthetic"]].tolist()), set(sums[batch["is_synthetic"]].tolist())
+        return sorted(sums[~batch["is_synthetic"]].tolist()), sorted(sums[batch["is_synthetic"]].tolist())
 
     real_ones, generated = windows(0, 0)
     other_real_ones, same = windows(1, 0)
     assert other_real_ones != real_ones
-    assert same == generated
+    assert same == pytest.approx(generated, abs=1e-3)  # a sum's last bits differ with its place in the batch
     same_real_ones, others = windows(0, 1)
     assert same_real_ones == real_ones
-    assert not others & generated
+    assert others != pytest.approx(generated, abs=1e-3)
 
 
 @pytest.mark.parametrize(("change", "message"), [({"ratio": 1.2}, "ratio"), ({"balance": "actions"}, "balance")])

@@ -15,6 +15,7 @@ from motiongan.body.kinematics import forward_kinematics
 from motiongan.body.skeleton import JOINT_NAMES
 from motiongan.body.smpl import load_body
 from motiongan.errors import MotionganError
+from motiongan.generation import generate
 from motiongan.generation.generate import OWN_MODEL, MotionGenerator, clip_seed, find_model, load_generator
 from motiongan.models.checkpoint import file_hash, load_model, save_model
 from motiongan.motion.clip import Clip
@@ -140,12 +141,14 @@ def test_a_clip_starts_over_the_origin_facing_x(generator):
         assert_close(clip.trans[0, :2] + rest_pelvis[:2], np.zeros(2, np.float32), atol=1e-5, rtol=0)
 
 
-def test_truncation_brings_clips_nearer_together(generator):
-    def spread(truncation: float) -> float:
-        clips = generator.generate("walk", n=16, truncation=truncation)
-        return float(np.stack([clip.poses for clip in clips]).std(0).mean())
-
-    assert spread(0.0) < spread(0.5) < spread(1.0)
+def test_truncation_scales_the_latents_of_the_clips_and_nothing_else(generator, monkeypatch):
+    drawn = []
+    real = generate.draw_noise
+    monkeypatch.setattr(generate, "draw_noise", lambda *given: drawn.append(real(*given)) or drawn[-1])
+    whole, half = (generator.generate("walk", n=3, truncation=truncation) for truncation in (1.0, 0.5))
+    assert torch.equal(drawn[1].latent, 0.5 * drawn[0].latent)
+    assert torch.equal(drawn[1].phases, drawn[0].phases)
+    assert any((one.poses != other.poses).any() for one, other in zip(whole, half))
 
 
 def test_memory_is_asked_for_one_batch_at_a_time(generator, monkeypatch):
