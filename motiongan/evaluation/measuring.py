@@ -196,7 +196,8 @@ def overall_figures(actions: Sequence[ActionFigures]) -> dict[str, Estimate]:
             total, count = (sum(getattr(part, of).sum().item() for part, _, _ in pooled) for of in ("total", "count"))
             value = total / count if count else math.nan
             if drawn:
-                sums, counts = (torch.stack(parts).sum(0) for parts in list(zip(*pooled))[1:])
+                some = [part for part in pooled if len(part[1])]  # an action may have no piece to compare
+                sums, counts = (torch.stack(parts).sum(0) for parts in list(zip(*some))[1:])
                 low, high = interval(sums / counts)
         overall[name] = Estimate(value, low, high, clips)
     return overall

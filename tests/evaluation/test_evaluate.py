@@ -193,6 +193,14 @@ def test_the_training_row_names_one_half_by_a_recognizer_taught_on_the_other(eva
     assert evaluator.assess_held_out()[OVERALL]["synthetic_accuracy_train"].clips == 48
 
 
+def test_an_action_whose_clips_are_too_short_to_compare_leaves_the_others_their_near_copies(evaluator, trans_height):
+    waves = [clip for clip in clips(8, 900, trans_height) if clip.action == "wave"]
+    kicks = [made_up_clip("kick", seed, trans_height, frames=10) for seed in range(950, 954)]  # of 0.8 s they have 0.3
+    row = evaluator.assess([*waves, *kicks], teach=False)
+    assert math.isnan(row["kick"]["copy_share"].value)
+    assert row[OVERALL]["copy_share"] == row["wave"]["copy_share"]
+
+
 def test_mixed_frame_rates_are_refused_in_one_line(body, trans_height):
     mixed = [made_up_clip("wave", 0, trans_height), replace(made_up_clip("wave", 1, trans_height), frame_rate=60.0)]
     with pytest.raises(MotionganError, match=r"30\.0, 60\.0.*--frame-rate"):
