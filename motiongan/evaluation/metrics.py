@@ -71,18 +71,23 @@ def neighbourhoods(
     """Precision, recall, density and coverage, sample by sample, from each sample's k-th nearest neighbour.
 
     A neighbourhood is the open ball around a sample that reaches to its k-th nearest fellow (itself not counted), or to
-    the farthest where there are fewer than k; `density` is then over their number.
+    the farthest where there are fewer than k; `density` is then over their number. A single sample has none: what
+    would be told by it is NaN.
     Recall and coverage grow with the number of generated samples: compare at equal numbers.
     Source: Naeem et al. 2020, arXiv 2002.09797, Eqs. 3 to 6 (precision and recall: Kynkäänniemi et al. 2019).
     """
     between = torch.cdist(generated.double(), real.double(), compute_mode="donot_use_mm_for_euclid_dist")
     in_real = between < _radii(real, k)
     in_generated = between < _radii(generated, k)[:, None]
+
+    def told(values: Tensor, by: Tensor) -> Tensor:
+        return values.double() if len(by) > 1 else torch.full(values.shape, math.nan, dtype=torch.float64)
+
     return Neighbourhoods(
-        precision=in_real.any(1).double(),
-        density=in_real.double().sum(1) / max(1, min(k, len(real) - 1)),
-        recall=in_generated.any(0).double(),
-        coverage=in_real.any(0).double(),
+        precision=told(in_real.any(1), real),
+        density=told(in_real.double().sum(1) / max(1, min(k, len(real) - 1)), real),
+        recall=told(in_generated.any(0), generated),
+        coverage=told(in_real.any(0), real),
     )
 
 

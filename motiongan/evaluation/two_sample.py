@@ -11,6 +11,7 @@ from motiongan.evaluation.windows import PosedWindows
 
 FOLDS = 5
 _MOST = 3  # windows of the larger set for each window of the smaller one, by action
+_FEWEST_CLIPS = 2  # of an action in each set
 _HIDDEN = 32
 _STEPS = 80
 _LEARNING_RATE = 5e-3
@@ -38,7 +39,8 @@ def out_of_fold_scores(
     """How much each window looks like the second set, by a classifier that has not seen its clip; and its fold.
 
     Folds are made of whole clips, and each holds its share of every action. NaN where a window is not used: of an
-    action that the other set lacks, or beyond three times the other set's number.
+    action of which either set has less than two clips (to learn from one and to judge another), or beyond three times
+    the other set's number.
     """
     first_rows, second_rows = _chosen(first, second)
     values = torch.cat([summaries(first)[first_rows], summaries(second)[second_rows]])
@@ -81,10 +83,12 @@ def separability(
 
 
 def _chosen(first: PosedWindows, second: PosedWindows) -> tuple[Tensor, Tensor]:
-    """Rows of the actions that both sets have, the larger set's evenly thinned."""
+    """Rows of the actions of which both sets have two clips, the larger set's evenly thinned."""
     rows: tuple[list[Tensor], list[Tensor]] = ([], [])
     for action in sorted(set(first.action_ids.tolist()) & set(second.action_ids.tolist())):
         own = [(windows.action_ids == action).nonzero()[:, 0] for windows in (first, second)]
+        if any(len(windows.clip_ids[one].unique()) < _FEWEST_CLIPS for windows, one in zip((first, second), own)):
+            continue
         most = _MOST * min(len(one) for one in own)
         for kept, one in zip(rows, own):
             kept.append(one[:: -(-len(one) // most)])

@@ -186,6 +186,17 @@ def test_neighbourhoods_of_a_set_in_itself_are_perfect_and_of_a_far_one_empty():
     assert far.density.sum() == 0
 
 
+def test_a_single_sample_has_no_neighbourhood_to_find_anything_in():
+    several, single = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.5]])
+    found, other = neighbourhoods(several, single), neighbourhoods(single, several)
+    assert found.recall.isnan().all()
+    assert found.precision.tolist() == [1]
+    assert found.density.tolist() == [2]
+    assert found.coverage.tolist() == [1, 1]
+    assert all(getattr(other, name).isnan().all() for name in ("precision", "density", "coverage"))
+    assert other.recall.tolist() == [1]
+
+
 def test_neighbourhoods_tell_a_collapse_from_spread_by_coverage_and_recall_alone():
     real = normal(200, 2)
     collapsed = normal(200, 2, seed=1) * 0.05

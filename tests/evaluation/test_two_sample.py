@@ -52,6 +52,15 @@ def test_the_mix_of_actions_and_actions_that_one_set_lacks_tell_nothing(make_win
     assert torch.equal(scores[:30], same[0][:30])
 
 
+def test_a_single_clip_cannot_be_judged_since_nothing_like_it_was_learned_from(make_windows):
+    first = swinging(make_windows, 0, action_ids=[0] * 20 + [1] * 20)
+    single = swinging(make_windows, 1, clip_ids=list(range(20)) + [20] * 20, action_ids=[0] * 20 + [1] * 20)
+    scores, others, _, _ = out_of_fold_scores(first, single, seed=0)
+    assert scores[20:].isnan().all()
+    assert others[20:].isnan().all()
+    assert not others[:20].isnan().any()
+
+
 def test_the_area_is_the_share_of_pairs_in_order_within_a_fold():
     folds, other_folds = torch.tensor([0, 0, 1]), torch.tensor([0, 0, 1])
     scores, others = torch.tensor([1.0, 2.0, 9.0]), torch.tensor([2.0, 3.0, 8.0])
