@@ -105,7 +105,8 @@ class RealMotion:
     """The real clips of a model, as its clips are scored beside them.
 
     recognizer     trained on the training clips
-    training       their motion to search: all pieces of 0.8 s (`motiongan.evaluation.windows.segments`)
+    training       their motion to search: all pieces of 0.8 s (`motiongan.evaluation.windows.segments`); pieces are
+                   searched for as they are and as a mirror shows them, since training shows both
     metres         what one unit of distance between pieces is, RMS over joints, on the mean training body
     typical        by action: physical scores that `TYPICAL_SHARE` of the training windows keep within
     novel_from     by action, metres: `NOVEL_SHARE` of real pieces, of held-out and training people, are nearer than
@@ -128,7 +129,8 @@ class RealMotion:
         total = torch.zeros(num_clips).index_add(0, windows.clip_ids, named * frames)
         recognized = total / torch.zeros(num_clips).index_add(0, windows.clip_ids, frames)
         found = segments(windows, every_start=False)
-        distance = self.training.distance(found.values) * self.metres
+        distance = self.training.distance(found.values)
+        distance = torch.minimum(distance, self.training.distance(found.mirrored())) * self.metres
         least = torch.full((num_clips,), math.inf)
         least = least.scatter_reduce(0, windows.clip_ids[found.rows], distance, "amin")
         return {"recognized": recognized, "training_distance": least.masked_fill(least.isinf(), math.nan)}
@@ -217,7 +219,12 @@ def read_real_motion(
         for action_id, action in enumerate(model.actions):
             rows = (windows.action_ids[asked.rows] == action_id).nonzero()[:, 0]
             rows = rows[:: max(1, math.ceil(len(rows) / _MOST_PIECES))]
-            distance, _ = nearest(asked.values[rows], pieces.values, owners=(people[rows], owners))
+            distance = torch.minimum(
+                *(
+                    nearest(values[rows], pieces.values, owners=(people[rows], owners))[0]
+                    for values in (asked.values, asked.mirrored())
+                )
+            )
             if len(distance := distance[distance.isfinite()]):
                 novel_from[action] = float(distance.quantile(NOVEL_SHARE))
     metres = float(shown.leg_length.mean()) / math.sqrt(pieces.values.shape[1] / 3)

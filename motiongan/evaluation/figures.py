@@ -198,8 +198,8 @@ FIGURES: Mapping[str, Figure] = {
         "nearest training motion, mm",
         "{:.0f}",
         AS_REAL,
-        "Median joint distance of the middle 0.8 s to the most alike 0.8 s of any training clip, free of place and"
-        " heading; 0 is a copy. For the training clips: of any other one.",
+        "Median joint distance of the middle 0.8 s to the most alike 0.8 s of any training clip or its mirror image,"
+        " free of place and heading; 0 is a copy. For the training clips: of any other one.",
         True,
     ),
     "nn_ratio": Figure(

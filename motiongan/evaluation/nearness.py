@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from motiongan.evaluation import metrics
@@ -16,18 +16,25 @@ FEWEST_PIECES = 10  # held-out ones, below which nobody can tell
 
 @dataclass(frozen=True)
 class NearPair:
-    """A clip's motion and the training motion that is most like it: clip numbers, first frames, RMS distance in mm."""
+    """A clip's motion and the training motion that is most like it: clip numbers, first frames, RMS distance in mm.
+
+    mirrored   it is the training motion's mirror image that is so near
+    """
 
     clip: int
     begin: int
     train_clip: int
     train_begin: int
     distance_mm: float
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
-    """Of every piece of some windows: distance to the nearest training motion in mm, which that is, action and clip."""
+    """Of every piece of some windows: distance to the nearest training motion in mm, which that is, action and clip.
+
+    mirrored   whether it is that motion's mirror image
+    """
 
     distances: Float[Tensor, "pieces"]
     found: Int64[Tensor, "pieces"]
@@ -35,11 +42,13 @@ class Nearest:
     begins: Int64[Tensor, "pieces"]
     action_ids: Int64[Tensor, "pieces"]
     clip_ids: Int64[Tensor, "pieces"]
+    mirrored: Bool[Tensor, "pieces"]
 
 
 class TrainingMotion:
-    """All pieces of the training clips, to look for the nearest one in.
+    """All pieces of the training clips and their mirror images, to look for the nearest one in.
 
+    Training shows clips in a mirror too: what copies these is a copy.
     shown   windows of the training clips that overlap, so that every time shift is there
     """
 
@@ -57,10 +66,22 @@ class TrainingMotion:
         pieces = segments(windows, every_start=False)
         clip_ids = windows.clip_ids[pieces.rows]
         owners = (clip_ids, self._owners) if are_training else None
-        distance, found = metrics.nearest(pieces.values, self._candidates.values, owners=owners)
+        (distance, found), (other, other_found) = (
+            metrics.nearest(values, self._candidates.values, owners=owners)
+            for values in (pieces.values, pieces.mirrored())  # instead of twice as many candidates
+        )
+        mirrored = other < distance
         scale = 1000 * self._leg_length / math.sqrt(pieces.values.shape[1] / 3)
         action_ids = windows.action_ids[pieces.rows]
-        return Nearest(distance * scale, found, pieces.rows, pieces.begins, action_ids, clip_ids)
+        return Nearest(
+            torch.where(mirrored, other, distance) * scale,
+            torch.where(mirrored, other_found, found),
+            pieces.rows,
+            pieces.begins,
+            action_ids,
+            clip_ids,
+            mirrored,
+        )
 
     def pairs(self, windows: PosedWindows, near: Nearest) -> list[NearPair]:
         """Of each action the window that is nearest to a training clip, the nearest first."""
@@ -76,6 +97,7 @@ class TrainingMotion:
                 train_clip=int(self._shown.clip_ids[shown_row]),
                 train_begin=int(self._shown.starts[shown_row] + self._candidates.begins[candidate]),
                 distance_mm=near.distances[piece].item(),
+                mirrored=bool(near.mirrored[piece]),
             )
         return list(pairs.values())
 

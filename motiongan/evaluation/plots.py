@@ -85,12 +85,13 @@ def pairs_sheet(pairs: Sequence[NearPair], clips: Sequence[Clip], train: Sequenc
     """The compared piece of each pair: the generated one, below it the training one."""
     shown = []
     for pair in pairs:
+        seen = ", mirrored" if pair.mirrored else ""
         for clip, begin, kind in (
             (clips[pair.clip], pair.begin, "generated"),
             (train[pair.train_clip], pair.train_begin, "training"),
         ):
             piece = clip.crop(begin, begin + round(MATCH_LENGTH * clip.frame_rate))
-            who = f"{kind}, {pair.distance_mm:.0f} mm" if kind == "generated" else clip.subject
+            who = f"{kind}, {pair.distance_mm:.0f} mm" if kind == "generated" else clip.subject + seen
             shown.append(replace(piece, action=f"{clip.action}", subject=who))
     return sheet(shown, body)
 
@@ -100,6 +101,7 @@ def pair_text(pair: NearPair, clips: Sequence[Clip], train: Sequence[Clip]) -> s
     clip, real = clips[pair.clip], train[pair.train_clip]
     begin, length = pair.train_begin / real.frame_rate, MATCH_LENGTH
     label = "" if real.action == clip.action else f", a {real.action}"
+    label += ", like its mirror image" if pair.mirrored else ""
     return (
         f"{clip.action} {pair.distance_mm:.0f} mm: {real.source or 'a clip of no known source'} from {begin:.2f} s of"
         f" the clip, {length:g} s long ({real.subject or 'somebody'}{label})"

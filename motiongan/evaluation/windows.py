@@ -11,7 +11,7 @@ from torch import Tensor
 
 from motiongan.body.anatomy import centre_of_mass, joint_range_violation
 from motiongan.body.kinematics import Skeleton, forward_kinematics
-from motiongan.body.skeleton import NUM_MOVING_JOINTS, PARENTS
+from motiongan.body.skeleton import MIRROR_JOINTS, NUM_MOVING_JOINTS, PARENTS
 from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
 from motiongan.evaluation.limbs import limb_angles, turning_speeds
@@ -162,6 +162,11 @@ class Segments:
     values: Float[Tensor, "segments values"]
     rows: Int64[Tensor, "segments"]
     begins: Int64[Tensor, "segments"]
+
+    def mirrored(self) -> Float[Tensor, "segments values"]:
+        """The values of the pieces as a mirror shows them: left and right joints swapped, the left axis (y) negated."""
+        points = self.values.unflatten(1, (-1, NUM_MOVING_JOINTS, 3))[:, :, list(MIRROR_JOINTS[:NUM_MOVING_JOINTS])]
+        return (points * points.new_tensor([1.0, -1.0, 1.0])).flatten(1)
 
 
 def segments(windows: PosedWindows, *, every_start: bool) -> Segments:

@@ -9,7 +9,7 @@ from roma import rotvec_to_rotmat
 from torch.testing import assert_close
 
 from motiongan.body.kinematics import forward_kinematics
-from motiongan.body.skeleton import JOINT
+from motiongan.body.skeleton import JOINT, MIRROR_JOINTS
 from motiongan.body.smpl import Body
 from motiongan.errors import MotionganError
 from motiongan.evaluation import clip_scores
@@ -151,6 +151,20 @@ def test_a_training_clip_is_recognized_and_at_no_distance_and_an_odd_pose_is_far
     odd.poses[:, JOINT["left_shoulder"], 2] = 1.2
     (score,) = ClipScorer(body, model.actions, model.window, real)([odd])
     assert score["training_distance"] > 0.1
+
+
+def test_the_mirror_image_of_a_training_clip_is_at_no_distance_either(real, model, body, seen):
+    images = [
+        dataclasses.replace(
+            clip,
+            poses=clip.poses[:, MIRROR_JOINTS] * np.float32([1, -1, -1]),
+            trans=clip.trans * np.float32([-1, 1, 1]),
+        )
+        for clip in seen
+        if clip.action in COPIED
+    ]
+    scores = ClipScorer(body, model.actions, model.window, real)(images)
+    assert max(score["training_distance"] for score in scores) < 0.001  # bodies are not quite alike on both sides
 
 
 def test_distances_are_metres_on_the_mean_training_body(real, model, body, seen):

@@ -3,13 +3,15 @@ import math
 import pytest
 import torch
 
+from motiongan.body.skeleton import MIRROR_JOINTS
 from motiongan.evaluation.metrics import nearest
 from motiongan.evaluation.nearness import Nearest, TrainingMotion, near_copies
 
 
 def found(distances: list[float], actions: list[int]) -> Nearest:
     count = torch.arange(len(distances))
-    return Nearest(torch.tensor(distances), count, count, count, torch.tensor(actions, dtype=torch.long), count)
+    action_ids = torch.tensor(actions, dtype=torch.long)
+    return Nearest(torch.tensor(distances), count, count, count, action_ids, count, torch.zeros(len(count)).bool())
 
 
 def test_about_five_percent_of_held_out_pieces_are_near_copies_though_each_action_has_few():
@@ -42,6 +44,23 @@ def test_a_training_clip_is_not_its_own_nearest(make_windows):
     assert (apart.distances == 0).tolist() == [True, False, True, False]
     pairs = motion.pairs(windows, apart)
     assert (pairs[0].clip, pairs[0].train_clip) in {(0, 2), (2, 0)}
+
+
+def test_the_mirror_image_of_a_training_clip_is_a_copy_too(make_windows):
+    random = torch.Generator().manual_seed(2)
+    joints = torch.randn(3, 32, 24, 3, generator=random)
+    joints[:, :, :3, :2] = torch.tensor([[0.0, 0.0], [0.0, 0.1], [0.0, -0.1]])  # they face along x, between the hips
+    motion = TrainingMotion(make_windows(joints))
+    seen = joints[:, :, MIRROR_JOINTS] * torch.tensor([1.0, -1.0, 1.0])
+    mirrored = make_windows(seen)
+    near = motion.nearest(mirrored)
+    assert near.distances.tolist() == pytest.approx([0, 0, 0], abs=1e-3)
+    assert near.mirrored.all()
+    assert {(pair.clip, pair.train_clip, pair.mirrored) for pair in motion.pairs(mirrored, near)} <= {
+        (clip, clip, True) for clip in range(3)
+    }
+    assert not motion.nearest(make_windows(joints)).mirrored.any()
+    assert motion.nearest(mirrored, are_training=True).distances.min() > 100  # of another clip
 
 
 def test_there_is_a_pair_of_every_action_the_nearest_first(make_windows):
