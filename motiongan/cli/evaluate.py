@@ -93,10 +93,17 @@ def execute(args: argparse.Namespace) -> None:
         args.generated, args.data, held_out=args.held_out, checkpoint=args.checkpoint, body_model=body.name
     )
     if not any(clip.action in inputs.measured for clip in inputs.held_out):
-        raise MotionganError(
-            f"{args.data}: the held-out subjects {', '.join(inputs.held_out_subjects)} have no clip of"
-            f" {', '.join(inputs.measured)}; hold out others"
+        people, actions = ", ".join(inputs.held_out_subjects), ", ".join(inputs.measured)
+        lacking = f"the held-out subjects {people} have no clip of {actions}"
+        if args.controls:
+            raise MotionganError(
+                f"{args.data}: {lacking}, which controls are made of; hold out others, or no --controls"
+            )
+        more = (
+            f"{lacking}: only the training clips are compared with, and near-copies cannot be told; --held-out names"
+            " others"
         )
+        inputs = replace(inputs, remarks=(more, *inputs.remarks))
     if args.window is not None:
         inputs = replace(inputs, window=args.window)
     evaluator = Evaluator(
@@ -111,9 +118,13 @@ def execute(args: argparse.Namespace) -> None:
     )
     posed = {name: evaluator.pose(clips) for name, clips in inputs.generated.items()}
     rows = {name: evaluator.assess(windows) for name, windows in posed.items()}
-    rows |= {REAL: evaluator.assess_held_out(), TRAINING: evaluator.assess_training()}
+    if evaluator.held_out_windows is not None:
+        rows[REAL] = evaluator.assess_held_out()
+    rows[TRAINING] = evaluator.assess_training()
     distances = {name: evaluator.athletics(windows) for name, windows in posed.items()}
-    distances |= {REAL: evaluator.athletics_held_out(), TRAINING: evaluator.athletics_training()}
+    if evaluator.held_out_windows is not None:
+        distances[REAL] = evaluator.athletics_held_out()
+    distances[TRAINING] = evaluator.athletics_training()
     if args.controls:
         from motiongan.evaluation.controls import assess_controls
 
@@ -218,7 +229,8 @@ def _pictures(
         )
     ]
     each = max(1, _DRAWN_CLIPS // len(inputs.measured))
-    for name, clips in {**inputs.generated, REAL: inputs.held_out}.items():
+    shown = inputs.generated | ({REAL: inputs.held_out} if REAL in rows else {})
+    for name, clips in shown.items():
         text = "Drawn at random, not picked. Left limbs are blue, right limbs orange; on the right the path from above."
         pictures.append(
             Picture(f"Clips: {name}", text, plots.sheet(plots.pick(clips, inputs.measured, each, seed=seed), body))

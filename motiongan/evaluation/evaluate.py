@@ -322,7 +322,7 @@ class Evaluator:
 
     def _among(self, pairs: Sequence[Compared], ending: str) -> dict[str, list[Sample]]:
         """Precision, recall, density and coverage, by each view."""
-        counts = self._counts(pairs[0][0])
+        counts = self._counts()
         found = [
             neighbours.among(one, other, counts, seed=self.seed + number)
             for number, (one, other) in enumerate(self._views(pairs))
@@ -357,7 +357,7 @@ class Evaluator:
         compared = {"": pairs} | ({} if self._held_out is None else {"_held_out": [(clips, self._held_out)]})
         for ending, several in compared.items():
             counts = torch.zeros(len(self.actions), dtype=torch.long)
-            counts[shared] = self._counts(several[0][0])[shared]
+            counts[shared] = self._counts()[shared]
             for number, (mine, others) in enumerate(self._views(several)):
                 distance = fid(mine, others, counts, seed=self.seed + number, intervals=intervals)
                 overall[f"fid{ending}"].append(distance)
@@ -382,15 +382,15 @@ class Evaluator:
             by_action[action_id].set(name, parts)
         return {name: mean_of(parts).estimate() for name, parts in overall.items()}
 
-    def _counts(self, clips: WindowSet) -> Tensor:
+    def _counts(self) -> Tensor:
         """Windows of each action that the held-out clips have; few samples raise a distance and lower a coverage.
 
         Of an action that nobody held out performs, as many as the half of the training clips that makes its floor.
         """
+        of_half = torch.bincount(self._train.windows.action_ids[self._parted[0]], minlength=len(self.actions))
         if self._held_out is None:
-            return torch.bincount(clips.windows.action_ids, minlength=len(self.actions))
-        ids = self._held_out.windows.action_ids, self._train.windows.action_ids[self._parted[0]]
-        counts, of_half = (torch.bincount(each, minlength=len(self.actions)) for each in ids)
+            return of_half
+        counts = torch.bincount(self._held_out.windows.action_ids, minlength=len(self.actions))
         return torch.where(counts > 0, counts, of_half)
 
     def _copies(self, near: Nearest) -> Sample:

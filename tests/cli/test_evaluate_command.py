@@ -135,6 +135,24 @@ def test_mistakes_are_told_in_one_line_and_leave_nothing(files, capsys, argument
     assert not (files / "report").exists()
 
 
+def test_an_action_that_nobody_held_out_performs_is_measured_by_the_training_clips_alone(files, capsys, make_clip):
+    others = [clip for clip in read_clips("data.h5") if (clip.subject, clip.action) != ("ben", "walk")]
+    write_clips("others.h5", others, kind="captured")
+    walks = [clip for clip in read_clips("aug.h5") if clip.action == "walk"]
+    write_clips("walks.h5", walks, kind="generated", provenance=RECORD)
+    arguments = ["evaluate", "walks.h5", "--data", "others.h5"]
+    assert main([*arguments, "--controls"]) == 2
+    assert "ben have no clip of walk, which controls are made of" in capsys.readouterr().err
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "ben have no clip of walk: only the training clips are compared with" in shown
+    assert re.search(r"^figure +walks +training real$", shown, re.MULTILINE)
+    facts = json.loads((files / "report/report.json").read_text())
+    assert set(facts["rows"]) == set(facts["athletics"]) == {"walks", "training real"}
+    assert facts["rows"]["walks"]["overall"]["kid"]["value"] is not None
+    assert "they have no row here" in (files / "report/report.html").read_text()
+
+
 def test_a_report_is_replaced_by_force_only_and_the_option_names_the_held_out_before_the_file(files, capsys):
     (files / "report").mkdir()
     (files / "report/report.json").write_text("{}")
