@@ -236,8 +236,10 @@ class MixedBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         _, num_replicas = own_rank(*self._process)
         share = 1 - self.mixture.ratio if self.mixture.ratio < 1 else 1.0
+        # After k batches a process has had share * batch_size * k real windows, rounded with halves down.
+        each = math.ceil(self.mixture.num_real / num_replicas)
         # Against rounding: 0.9 of 10 leaves 0.9999999999999998.
-        return math.ceil(self.mixture.num_real / (num_replicas * self.batch_size * share) - 1e-9)
+        return math.floor((each - 0.5) / (self.batch_size * share) + 1e-9) + 1
 
     def __iter__(self) -> Iterator[list[int]]:
         epoch, self.epoch = self.epoch, self.epoch + 1
