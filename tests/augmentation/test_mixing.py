@@ -368,6 +368,15 @@ def test_an_epoch_has_every_real_window_where_a_batch_has_no_whole_share_of_them
     assert sum(number < 40 for number in without_the_last) < 40
 
 
+def test_batch_sizes_and_schedules_of_another_kind_are_refused_where_they_are_given(files, untyped):
+    mixture = mix(data(files[0]), data(files[1]))
+    for size in (0, 8.0, 2.5):
+        with pytest.raises(ValueError, match=rf"^batch_size is {size}, expected a whole number of at least 1$"):
+            mixture.batches(size)
+    with pytest.raises(ValueError, match=r"^schedule is 0\.3, expected a function of the epoch"):
+        mix(data(files[0]), data(files[1]), schedule=0.3)
+
+
 @pytest.mark.parametrize(("change", "message"), [({"ratio": 1.2}, "ratio"), ({"balance": "actions"}, "balance")])
 def test_impossible_mixtures_are_refused(files, change, message):
     with pytest.raises(ValueError, match=message):
