@@ -1,6 +1,7 @@
 """Detected keypoints: each part of the noise against its formula, gaps, swaps, confidence, gradients."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -196,3 +197,10 @@ def test_every_joint_set_has_its_noise(name):
 def test_impossible_settings_are_refused(settings, told, untyped):
     with pytest.raises(ValueError, match=f"^{told}"):
         Detector2D(**settings)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 17, 3), (2, 9, 24, 2), (9, 17, 2)])
+def test_keypoints_of_another_shape_are_refused_in_one_line(shape, untyped):
+    told = rf"^pixels has the shape {re.escape(str(shape))}, expected \(batch, frames, 17, 2\) for h36m17$"
+    with pytest.raises(ValueError, match=told):
+        Detector2D()(torch.zeros(shape), generator=torch.Generator())
