@@ -176,12 +176,13 @@ class Detector2D:
 
 
 def person_size(pixels: Float[Tensor, "batch frames points 2"]) -> Float[Tensor, "batch"]:
-    """Diagonal of the box round the points, pixels, mean over the frames; missing points (NaN) do not count."""
+    """Diagonal of the box round the points, pixels, mean over the frames; what is missing (NaN) does not count."""
     pixels = pixels.detach()
     low = torch.where(pixels.isfinite(), pixels, math.inf).amin(2)
     high = torch.where(pixels.isfinite(), pixels, -math.inf).amax(2)
     diagonal = (high - low).norm(dim=-1)
-    return torch.where(diagonal.isfinite(), diagonal, 0.0).mean(1)
+    seen = diagonal.isfinite()
+    return torch.where(seen, diagonal, 0.0).sum(1) / seen.sum(1).clamp(min=1)
 
 
 def smooth_noise(

@@ -54,6 +54,13 @@ def test_the_noise_of_each_joint_is_its_factor_of_the_persons_size():
     assert abs(float(error.mean())) < 0.1
 
 
+def test_frames_without_a_person_leave_its_size_as_it_is():
+    pixels = person(1, 4).clone()
+    pixels[:, 1:] = math.nan
+    assert_close(person_size(pixels), torch.tensor([500.0]))
+    assert_close(person_size(torch.full_like(pixels, math.nan)), torch.zeros(1))
+
+
 def test_noise_is_smooth_in_time_but_for_the_jitters_share():
     detector = clean(noise=0.01, noise_time=0.5, jitter=0.3)
     error = (detector(person(200), generator=seeded()).keypoints - person(200)).double()
