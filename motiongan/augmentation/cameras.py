@@ -50,8 +50,13 @@ class CameraSampler:
             raise ValueError("distance and focal_length must be above 0")
         if not -math.pi / 2 < self.elevation[0] <= self.elevation[1] < math.pi / 2:
             raise ValueError("elevation must lie within a quarter turn: a vertical line of sight has no roll")
-        if min(self.follow) < 0 or abs(sum(self.follow) - 1) > 1e-6:
+        if len(self.follow) != 3 or not min(self.follow) >= 0 or abs(sum(self.follow) - 1) > 1e-6:
             raise ValueError(f"follow is {self.follow}, expected three shares that sum to 1")
+        for name in ("aim", "lag"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected a number of 0 or more")
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"the picture has {self.width} x {self.height} pixels, expected at least 1 of each")
         if self.fill is not None and not 0 < self.fill <= 1:
             raise ValueError(f"fill is {self.fill}, expected a share of the picture above 0")
 
@@ -65,8 +70,10 @@ class CameraSampler:
         """One camera for each clip, on the device of `points`: a Camera with batch axes (batch, frames).
 
         points   world positions that it must see, metres, Z up; NaN marks points that a body does not have
-        Draws the same cameras on every device where the generator is a CPU one.
+        Draws the same cameras on every device where the generator is a CPU one. Raises ValueError for another shape.
         """
+        if points.ndim != 4 or points.shape[-1] != 3:
+            raise ValueError(f"points has the shape {tuple(points.shape)}, expected (batch, frames, points, 3)")
         points = points.detach()
         batch, frames = points.shape[:2]
         draws = torch.rand(batch, 9, generator=generator, device=generator.device).to(points)

@@ -101,10 +101,13 @@ class Detector2D:
 
         hidden   points behind the person's own body, as `BodyOcclusion` finds them
         absent   points that cannot be detected at all, as `outside` finds them; NaN pixels are absent anyway
-        Draws the same on every device where the generator is a CPU one.
+        Draws the same on every device where the generator is a CPU one. Raises ValueError for another shape.
         """
         count = len(JOINT_SETS[self.joint_set].names)
-        assert pixels.shape[2] == count, f"{pixels.shape[2]} points, but {self.joint_set} has {count}"
+        if pixels.ndim != 4 or tuple(pixels.shape[2:]) != (count, 2):
+            raise ValueError(
+                f"pixels has the shape {tuple(pixels.shape)}, expected (batch, frames, {count}, 2) for {self.joint_set}"
+            )
         known = pixels.isfinite().all(-1)
         absent = ~known if absent is None else absent | ~known
         exact = torch.where(known.unsqueeze(-1), pixels, 0.0)
@@ -173,12 +176,13 @@ class Detector2D:
 
 
 def person_size(pixels: Float[Tensor, "batch frames points 2"]) -> Float[Tensor, "batch"]:
-    """Diagonal of the box round the points, pixels, mean over the frames; missing points (NaN) do not count."""
+    """Diagonal of the box round the points, pixels, mean over the frames; what is missing (NaN) does not count."""
     pixels = pixels.detach()
     low = torch.where(pixels.isfinite(), pixels, math.inf).amin(2)
     high = torch.where(pixels.isfinite(), pixels, -math.inf).amax(2)
     diagonal = (high - low).norm(dim=-1)
-    return torch.where(diagonal.isfinite(), diagonal, 0.0).mean(1)
+    seen = diagonal.isfinite()
+    return torch.where(seen, diagonal, 0.0).sum(1) / seen.sum(1).clamp(min=1)
 
 
 def smooth_noise(

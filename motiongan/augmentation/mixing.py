@@ -96,6 +96,8 @@ class Mixture(Dataset[Any]):
             raise ValueError(f"ratio is {ratio}, expected a share of 0 to 1")
         if balance not in ("action", "real", None):
             raise ValueError(f"balance is {balance!r}, expected 'action', 'real' or None")
+        if schedule is not None and not callable(schedule):
+            raise ValueError(f"schedule is {schedule!r}, expected a function of the epoch, such as Anneal(1, 0, 20)")
         if isinstance(real, IterableDataset):
             raise ValueError("real must be a map-style data set: its length sets the epoch's")
         if isinstance(synthetic, IterableDataset) and not isinstance(synthetic, GeneratedStream):
@@ -218,8 +220,8 @@ class MixedBatches(Sampler[list[int]]):
     def __init__(
         self, mixture: Mixture, batch_size: int, *, seed: int, rank: int | None, num_replicas: int | None
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size is {batch_size}, expected at least 1")
+        if not isinstance(batch_size, int | np.integer) or batch_size < 1:
+            raise ValueError(f"batch_size is {batch_size!r}, expected a whole number of at least 1")
         self.mixture, self.batch_size, self.seed, self.epoch = mixture, batch_size, seed, 0
         self._process = rank, num_replicas
         own_rank(rank, num_replicas)
@@ -236,8 +238,10 @@ class MixedBatches(Sampler[list[int]]):
     def __len__(self) -> int:
         _, num_replicas = own_rank(*self._process)
         share = 1 - self.mixture.ratio if self.mixture.ratio < 1 else 1.0
+        # After k batches a process has had share * batch_size * k real windows, rounded with halves down.
+        each = math.ceil(self.mixture.num_real / num_replicas)
         # Against rounding: 0.9 of 10 leaves 0.9999999999999998.
-        return math.ceil(self.mixture.num_real / (num_replicas * self.batch_size * share) - 1e-9)
+        return math.floor((each - 0.5) / (self.batch_size * share) + 1e-9) + 1
 
     def __iter__(self) -> Iterator[list[int]]:
         epoch, self.epoch = self.epoch, self.epoch + 1

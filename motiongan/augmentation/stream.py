@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.random import SeedSequence, default_rng
 from torch import Tensor
@@ -15,7 +16,7 @@ from motiongan.augmentation.fields import DEFAULT_FIELDS, JointPlacer, check_fie
 from motiongan.augmentation.ranks import own_rank
 from motiongan.body.joint_sets import JOINT_SETS
 from motiongan.errors import MotionganError
-from motiongan.generation.generate import MotionGenerator
+from motiongan.generation.generate import MAX_TRUNCATION, MotionGenerator
 from motiongan.models.checkpoint import load_model
 from motiongan.motion.actions import select_actions
 
@@ -59,15 +60,20 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
         rank: int | None = None,
         num_replicas: int | None = None,
     ) -> None:
-        if batch < 1 or (window is not None and window < 1) or not 0 <= seed < 2**63 or not truncation >= 0:
+        whole = all(isinstance(number, int | np.integer) for number in (batch, window or 1, seed))
+        if not whole or batch < 1 or (window is not None and window < 1) or not 0 <= seed < 2**63:
             raise ValueError(
-                f"batch {batch}, window {window}, seed {seed}, truncation {truncation}: expected batch and window of at"
-                " least 1, a seed of 0 to 2^63 - 1 and a truncation of at least 0"
+                f"batch {batch!r}, window {window!r}, seed {seed!r}: expected whole numbers, batch and window of at"
+                " least 1, a seed of 0 to 2^63 - 1"
             )
+        if not 0 <= truncation <= MAX_TRUNCATION:
+            raise ValueError(f"truncation is {truncation}, expected 0 to {MAX_TRUNCATION:g}")
         self.checkpoint, self.batch, self.device = Path(checkpoint), batch, torch.device(device)
         file = load_model(self.checkpoint)  # on the CPU, to be checked; `_loaded` brings it to the device
         self.vocabulary = file.actions
         self.actions = tuple(select_actions(actions, file.actions, str(self.checkpoint)))
+        if not self.actions:
+            raise MotionganError(f"actions is empty; known: {', '.join(file.actions)}")
         self.seed, self.truncation = seed, truncation
         self.window, self.frame_rate = window or file.window, file.frame_rate
         self.body_model = str(file.provenance["body_model"])

@@ -33,7 +33,7 @@ _GENDERS = ("female", "male", "neutral")
 NAMED_BETAS = ("random", "mean", *_GENDERS)
 _BATCH_FRAMES = 1 << 16  # computed at once at most: some 0.6 GB
 _MAX_FRAMES = 100_000  # of one clip: nearly an hour, and what memory holds
-_MAX_TRUNCATION = 10.0
+MAX_TRUNCATION = 10.0
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class MotionGenerator:
             raise MotionganError(f"frames is {frames}, expected at most {_MAX_FRAMES}")
         if not 0 <= seed < 2**63:
             raise MotionganError(f"seed is {seed}, expected 0 to 2^63 - 1")
-        if not 0 <= truncation <= _MAX_TRUNCATION:
-            raise MotionganError(f"truncation is {truncation}, expected 0 to {_MAX_TRUNCATION:g}")
+        if not 0 <= truncation <= MAX_TRUNCATION:
+            raise MotionganError(f"truncation is {truncation}, expected 0 to {MAX_TRUNCATION:g}")
         _check_betas(betas, self.body_model)
         draw = partial(self._draw, seed=seed, frames=frames, betas=betas, truncation=truncation)
         if gate is not None:

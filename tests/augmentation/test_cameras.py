@@ -1,6 +1,7 @@
 """Random cameras: where they stand, what they see, how they follow, and projection with its gradients."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -152,8 +153,24 @@ def test_screen_coordinates_are_those_of_videopose3d():
 
 @pytest.mark.parametrize(
     "settings",
-    [{"distance": (5.0, 3.0)}, {"follow": (0.5, 0.2, 0.2)}, {"fill": 0.0}, {"elevation": (0.0, 2.0)}],
+    [
+        {"distance": (5.0, 3.0)},
+        {"follow": (0.5, 0.2, 0.2)},
+        {"follow": (0.5, 0.5)},
+        {"fill": 0.0},
+        {"elevation": (0.0, 2.0)},
+        {"width": 0},
+        {"lag": math.nan},
+        {"aim": -0.1},
+    ],
 )
-def test_impossible_settings_are_refused(settings):
+def test_impossible_settings_are_refused(settings, untyped):
     with pytest.raises(ValueError):
         CameraSampler(**settings)
+
+
+@pytest.mark.parametrize("shape", [(2, 17, 3), (2, 9, 17, 2)])
+def test_points_of_another_shape_are_refused_in_one_line(shape, untyped):
+    told = rf"^points has the shape {re.escape(str(shape))}, expected \(batch, frames, points, 3\)$"
+    with pytest.raises(ValueError, match=told):
+        CameraSampler().sample(torch.zeros(shape), generator=torch.Generator())

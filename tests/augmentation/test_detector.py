@@ -1,6 +1,7 @@
 """Detected keypoints: each part of the noise against its formula, gaps, swaps, confidence, gradients."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -51,6 +52,13 @@ def test_the_noise_of_each_joint_is_its_factor_of_the_persons_size():
     for name, factor in {"left_wrist": 3.0, "right_knee": 1.0, "head": 0.8, "spine": 1.0}.items():
         assert_close(spread[NAMES.index(name)], torch.full((2,), 5.0 * factor, dtype=torch.float64), rtol=0.06, atol=0)
     assert abs(float(error.mean())) < 0.1
+
+
+def test_frames_without_a_person_leave_its_size_as_it_is():
+    pixels = person(1, 4).clone()
+    pixels[:, 1:] = math.nan
+    assert_close(person_size(pixels), torch.tensor([500.0]))
+    assert_close(person_size(torch.full_like(pixels, math.nan)), torch.zeros(1))
 
 
 def test_noise_is_smooth_in_time_but_for_the_jitters_share():
@@ -196,3 +204,10 @@ def test_every_joint_set_has_its_noise(name):
 def test_impossible_settings_are_refused(settings, told, untyped):
     with pytest.raises(ValueError, match=f"^{told}"):
         Detector2D(**settings)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 17, 3), (2, 9, 24, 2), (9, 17, 2)])
+def test_keypoints_of_another_shape_are_refused_in_one_line(shape, untyped):
+    told = rf"^pixels has the shape {re.escape(str(shape))}, expected \(batch, frames, 17, 2\) for h36m17$"
+    with pytest.raises(ValueError, match=told):
+        Detector2D()(torch.zeros(shape), generator=torch.Generator())

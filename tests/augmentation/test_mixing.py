@@ -353,6 +353,30 @@ def test_the_streams_seed_makes_the_motion_and_the_loaders_seed_draws_the_real_w
     assert others != pytest.approx(generated, abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("ratio", "batch_size", "num_replicas"), [(0.5, 1, 3), (0.7, 1, 3), (1 / 3, 7, 3), (0.5, 3, 1)]
+)
+def test_an_epoch_has_every_real_window_where_a_batch_has_no_whole_share_of_them(
+    files, ratio, batch_size, num_replicas
+):
+    mixture = mix(data(files[0]), data(files[1]), ratio)
+    ranks = [mixture.batches(batch_size, rank=rank, num_replicas=num_replicas) for rank in range(num_replicas)]
+    epoch = [list(rank) for rank in ranks]
+    assert {len(batches) for batches in epoch} == {len(ranks[0])}
+    assert {number for batches in epoch for batch in batches for number in batch} >= set(range(40))
+    without_the_last = [number for batches in epoch for batch in batches[:-1] for number in batch]
+    assert sum(number < 40 for number in without_the_last) < 40
+
+
+def test_batch_sizes_and_schedules_of_another_kind_are_refused_where_they_are_given(files, untyped):
+    mixture = mix(data(files[0]), data(files[1]))
+    for size in (0, 8.0, 2.5):
+        with pytest.raises(ValueError, match=rf"^batch_size is {size}, expected a whole number of at least 1$"):
+            mixture.batches(size)
+    with pytest.raises(ValueError, match=r"^schedule is 0\.3, expected a function of the epoch"):
+        mix(data(files[0]), data(files[1]), schedule=0.3)
+
+
 @pytest.mark.parametrize(("change", "message"), [({"ratio": 1.2}, "ratio"), ({"balance": "actions"}, "balance")])
 def test_impossible_mixtures_are_refused(files, change, message):
     with pytest.raises(ValueError, match=message):

@@ -1,6 +1,7 @@
 """GeneratedStream: the generator's own motion, and what its windows depend on."""
 
 import itertools
+import math
 import pickle
 
 import numpy as np
@@ -134,7 +135,25 @@ def test_a_truncation_of_zero_leaves_one_latent_for_all(tiny_model, monkeypatch)
     assert drawn[1].latent.std() > 0.5
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"window": 27.0}, r"window 27\.0, seed 0: expected whole numbers"),
+        ({"window": 0}, "window 0"),
+        ({"batch": 2.5}, r"batch 2\.5"),
+        ({"seed": 1.5}, r"seed 1\.5"),
+        ({"truncation": math.inf}, "truncation is inf, expected 0 to 10"),
+        ({"truncation": math.nan}, "truncation is nan"),
+    ],
+)
+def test_impossible_settings_are_refused_before_the_first_window(tiny_model, settings, told, untyped):
+    with pytest.raises(ValueError, match=told):
+        GeneratedStream(tiny_model, "walk", **settings)
+
+
 def test_mistakes_are_told_in_one_line(tiny_model, tmp_path):
+    with pytest.raises(MotionganError, match=r"^actions is empty; known: "):
+        GeneratedStream(tiny_model, [])
     with pytest.raises(MotionganError, match="did you mean `squat`"):
         GeneratedStream(tiny_model, "sqat")
     with pytest.raises(MotionganError, match="unknown field `clip`"):
