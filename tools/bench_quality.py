@@ -126,6 +126,10 @@ def run_all(arguments: argparse.Namespace) -> None:
     rows[REAL] = [bench.real_row(REAL, again=arguments.measure_again)]
     rows[TRAINING] = [bench.real_row(TRAINING, again=arguments.measure_again)]
     print(table(rows))
+    print(
+        "\nIn brackets: from the lowest end to the highest of the seeds' 95 % intervals (clips drawn anew)."
+        " The checkpoint of each run is chosen by the held-out people, by whom the table measures too."
+    )
     for name, told in notes.items():
         print(f"\n{name}: {'; '.join(dict.fromkeys(told))}", end="")
     print()

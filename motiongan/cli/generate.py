@@ -135,6 +135,9 @@ def _bounds(args: argparse.Namespace) -> dict[str, dict[str, float]]:
     if args.keep is not None and not 0 < args.keep <= 1:
         raise MotionganError(f"--keep is {args.keep}, expected a share: more than 0, at most 1")
     bounds = {option: _read_bounds(f"--{option}", getattr(args, option)) for option in ("min", "max")}
+    for name, least in bounds["min"].items():
+        if least > (most := bounds["max"].get(name, math.inf)):
+            raise MotionganError(f"--min {name}={least:g} and --max {name}={most:g}: no clip can have both")
     if args.data is None:
         asked = ["--novel"] if args.novel else []
         asked += [f"--{option} {name}" for option, by in bounds.items() for name in by if name in _BESIDE_REAL]

@@ -140,6 +140,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "score": (["--max", "foot_skat=1"], "--max: unknown score `foot_skat`; did you mean `foot_skate`? known: recog"),
     "bound": (["--max", "jerk=low"], "--max jerk=low: expected a number, such as jerk=0.5"),
     "no bound": (["--max", "jerk"], "--max jerk: expected a number, such as jerk=0.5"),
+    "bounds apart": (
+        ["--min", "jerk=0.5", "--max", "foot_skate=0.1,jerk=0.2"],
+        "--min jerk=0.5 and --max jerk=0.2: no clip can have both",
+    ),
     "nan bound": (["--min", "jerk=nan"], "--min jerk=nan: expected a finite number"),
     "novel alone": (["--novel"], "--novel compares with real clips: give them with --data FILE"),
     "recognized alone": (
