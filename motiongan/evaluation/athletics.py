@@ -17,7 +17,7 @@ from motiongan.body.skeleton import JOINT
 from motiongan.evaluation.bootstrap import Drawn, resample, unbiased
 from motiongan.evaluation.figures import Estimate
 from motiongan.evaluation.limbs import LIMB_ANGLES, TURNING_JOINTS
-from motiongan.evaluation.steps import body_speed, flights, intervals, standing, steps_of
+from motiongan.evaluation.steps import body_speed, flights, intervals, standing, steps_of, stride_regularity
 from motiongan.evaluation.windows import PosedWindows
 
 DRAWS = 200
@@ -38,6 +38,9 @@ MEASURES: Mapping[str, Measure] = {
     "speed": Measure("speed, m/s", "{:.2f}", "mean horizontal speed of the centre of mass"),
     "step_frequency": Measure("steps per second", "{:.2f}", "strikes of alternate feet, of bodies that travel"),
     "step_length": Measure("step length, m", "{:.2f}", "between the places of successive feet"),
+    "stride_regularity": Measure(
+        "stride regularity", "{:.2f}", "correlation of a stride with the next (1: all alike), of bodies that travel"
+    ),
     "contact_time": Measure("contact time, s", "{:.3f}", "mean time that a foot stands, of bodies that travel or fly"),
     "flight_time": Measure("flight time, s", "{:.3f}", "mean time between two stands while the body falls"),
     "jump_height": Measure("jump height, m", "{:.2f}", "highest rise of the centre of mass after take-off"),
@@ -115,6 +118,7 @@ def measure(windows: PosedWindows) -> Measured:
         "speed": speed,
         "step_frequency": torch.where(enough, 1 / _mean(seconds, rows, len(windows)), math.nan),
         "step_length": torch.where(enough, _mean(metres, rows, len(windows)), math.nan),
+        "stride_regularity": torch.where(enough, stride_regularity(windows), math.nan),
         "contact_time": _mean((whole.ends - whole.begins) / windows.frame_rate, whole.rows, len(windows)),
         "flight_time": _mean((flown.ends - flown.begins) / windows.frame_rate, flown.rows, len(windows)),
         "jump_height": _highest(torch.stack(rises) if rises else torch.zeros(0), flown.rows, len(windows)),

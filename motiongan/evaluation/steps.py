@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from motiongan.body.anatomy import GRAVITY
+from motiongan.body.skeleton import JOINT
 from motiongan.evaluation.windows import PosedWindows
 
 STANDING_HEIGHT = 0.05  # m: heel or ball below this
@@ -18,6 +19,8 @@ STANDING_HEIGHT = 0.05  # m: heel or ball below this
 STANDING_SPEED = (0.3, 0.5, 1.0)
 SHORTEST_STEP, LONGEST_STEP = 0.15, 1.5  # s between the strikes of two feet
 SHORTEST_FLIGHT = 2  # frames
+SHORTEST_STRIDE, LONGEST_STRIDE = 0.4, 1.6  # s between the strikes of one foot
+_LEAST_REPEATED = 0.4  # s of a window that a repeat must span
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +116,31 @@ def steps_of(windows: PosedWindows, stands: Intervals) -> Steps:
     ]
     metres = (places[1] - places[0]).norm(dim=-1)
     return Steps(first.rows[is_step], seconds[is_step], metres[is_step])
+
+
+def stride_regularity(windows: PosedWindows) -> Float[Tensor, "windows"]:
+    """How alike successive strides are: 1 where each repeats the last, NaN where a window is too short to tell.
+
+    The correlation of a window's fore-and-aft distance between the ankles with itself one stride later, at the lag
+    where it is largest. Source: Moe-Nilssen & Helbostad 2004, J. Biomech. 37:121 (stride regularity), who take the
+    trunk's acceleration.
+    """
+    joints, mask, rate = windows.joints, windows.mask, windows.frame_rate
+    across = (joints[:, :, JOINT["left_hip"]] - joints[:, :, JOINT["right_hip"]])[..., :2]
+    forward = torch.nn.functional.normalize(torch.stack([across[..., 1], -across[..., 0]], -1), dim=-1)
+    apart = (joints[:, :, JOINT["left_ankle"]] - joints[:, :, JOINT["right_ankle"]])[..., :2]
+    spread = (apart * forward).sum(-1)
+    best = torch.full((len(windows),), -torch.inf)
+    for lag in range(round(SHORTEST_STRIDE * rate), round(LONGEST_STRIDE * rate) + 1):
+        if lag >= spread.shape[1]:
+            break
+        both = mask[:, lag:]
+        count = both.sum(1, keepdim=True).clamp(min=1)
+        now, later = spread[:, :-lag] * both, spread[:, lag:] * both
+        now, later = ((values - values.sum(1, keepdim=True) / count) * both for values in (now, later))
+        alike = (now * later).sum(1) / (now.square().sum(1) * later.square().sum(1)).sqrt().clamp(min=1e-9)
+        best = torch.where(both.sum(1) >= _LEAST_REPEATED * rate, torch.maximum(best, alike), best)
+    return torch.where(best.isinf(), torch.nan, best)
 
 
 def _middle(stands: Intervals) -> Tensor:

@@ -70,29 +70,36 @@ class ModulatedBlock(nn.Module):
 
 
 class TimeFeatures(nn.Module):
-    """Sines and cosines of time at frequencies that the style bends by up to a third: a clip's own tempo.
+    """Sines and cosines of time: some alone, and the first harmonics of the clip's cycle, which stay in step.
 
-    Without them two clips of one action start and move alike: the latent could only pick among a few phases.
-    slowest, fastest   cycles per step of the initial frequencies, geometrically spaced
+    Without them two clips of one action start and move alike: the latent could only pick among a few phases. The style
+    bends the lone sines' frequencies by up to a third; a gait, which repeats itself, is made of the harmonics.
+    slowest, fastest   cycles per step of the lone sines' initial frequencies, geometrically spaced
     """
 
-    def __init__(self, style: int, channels: int, count: int, slowest: float, fastest: float) -> None:
+    def __init__(
+        self, style: int, channels: int, count: int, slowest: float, fastest: float, harmonics: int
+    ) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.logspace(math.log10(slowest), math.log10(fastest), count))
+        self.register_buffer("harmonics", torch.arange(1.0, harmonics + 1))
         self.tempo = nn.Linear(style, count)
-        self.project = nn.Linear(2 * count, channels)
+        self.project = nn.Linear(2 * (count + harmonics), channels)
         self.gain = nn.Linear(style, channels)
 
     def forward(
         self,
         time: Float[Tensor, "steps"],
         phases: Float[Tensor, "batch sines"],
+        cycle: Float[Tensor, "batch steps"],
         style: Float[Tensor, "batch style"],
     ) -> Float[Tensor, "batch steps channels"]:
-        """time: in steps; phases: in turns."""
+        """time: in steps; phases of the lone sines, and where in its cycle the clip is at these times: in turns."""
         assert isinstance(self.frequencies, Tensor)
+        assert isinstance(self.harmonics, Tensor)
         frequencies = self.frequencies * torch.exp(0.3 * torch.tanh(self.tempo(style)))
-        angle = 2 * math.pi * (time[:, None] * frequencies[:, None] + phases[:, None])
+        alone = time[:, None] * frequencies[:, None] + phases[:, None]
+        angle = 2 * math.pi * torch.cat([alone, cycle[..., None] * self.harmonics], dim=-1)
         return self.project(torch.cat([angle.sin(), angle.cos()], dim=-1)) * (1 + self.gain(style))[:, None]
 
 

@@ -26,7 +26,7 @@ from motiongan.models.motion_model import MotionModel
 
 MODEL_NAME = "model.safetensors"  # of the model file in its run folder
 FORMAT = "motiongan.model"
-VERSION = 2  # 1: the style of generators saw where their sines of time begin
+VERSION = 3  # 1: the style of generators saw where their sines of time begin; 2: clips had no cycle
 
 _Config = TypeVar("_Config", GeneratorConfig, AutoencoderConfig)
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from motiongan.models.blocks import ModulatedBlock, TimeFeatures, activate, upsample
 
 _SCALES = (4, 2, 1)  # conv: steps of the output per step of each level
+_CYCLES = 2  # of a typical gait in a training window
+_HARMONICS = 4  # of the cycle, at the finest time scale
 _TIME_SCALES = {"conv": len(_SCALES), "gru": 1}  # of sines of time, by kind of generator; others know no time
 
 
@@ -24,7 +26,7 @@ class GeneratorConfig:
     drive: int = 8  # normal numbers per step, the small changes within a clip
     width: int = 128  # channels
     blocks: int = 2  # residual blocks per time scale (conv), recurrent layers (gru)
-    frequencies: int = 12  # sines of time
+    frequencies: int = 12  # lone sines of each time scale
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,14 @@ class Noise:
     """What a generator turns into motion; each row depends on its own seed only.
 
     latent   (batch, latent) one draw for the clip, normal
-    phases   (batch, time scales, sines) where the clip's sines of time begin, in turns: uniform, and hidden from what
-             the latent makes. So a clip is as likely to be at any stage of them at any time, and one far longer than a
-             training window is made of what training has seen
+    phases   (batch, sines) where the clip's cycle and its lone sines of every time scale begin, in turns: uniform, and
+             hidden from what the latent makes. So a clip is as likely to be at any stage of them at any time, and one
+             far longer than a training window is made of what training has seen
     drive    (batch, steps, drive) one draw for every step, normal
     """
 
     latent: Float[Tensor, "batch latent"]
-    phases: Float[Tensor, "batch scales sines"]
+    phases: Float[Tensor, "batch sines"]
     drive: Float[Tensor, "batch steps drive"]
 
     def to(self, device: torch.device) -> "Noise":
@@ -52,28 +54,46 @@ def draw_noise(seeds: Sequence[int], steps: int, config: GeneratorConfig, trunca
     A longer sequence of one seed begins with the shorter one. truncation scales the latent: below 1 nearer to the
     action's typical motion, 0 one style for all.
     """
-    scales = _TIME_SCALES.get(config.kind, 0)
-    first = config.latent + scales * config.frequencies
+    first = config.latent + _num_sines(config)
     count = first + steps * config.drive
     # torch draws in blocks of 16, and an incomplete last block differently: whole blocks keep the beginning the same.
     whole = -(-count // 16) * 16
     rows = [torch.randn(whole, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     noise = torch.stack(rows)[:, :count]
     phases = torch.special.ndtr(noise[:, config.latent : first])  # the normal numbers as uniform ones
-    return Noise(
-        noise[:, : config.latent] * truncation,
-        phases.unflatten(1, (scales, config.frequencies)),
-        noise[:, first:].unflatten(1, (steps, config.drive)),
-    )
+    drive = noise[:, first:].unflatten(1, (steps, config.drive))
+    return Noise(noise[:, : config.latent] * truncation, phases, drive)
 
 
 def draw_noise_batch(batch: int, steps: int, config: GeneratorConfig, *, generator: torch.Generator) -> Noise:
     """Noise of a training batch from one random stream."""
     return Noise(
         torch.randn(batch, config.latent, generator=generator),
-        torch.rand(batch, _TIME_SCALES.get(config.kind, 0), config.frequencies, generator=generator),
+        torch.rand(batch, _num_sines(config), generator=generator),
         torch.randn(batch, steps, config.drive, generator=generator),
     )
+
+
+def _num_sines(config: GeneratorConfig) -> int:
+    """How many phases a clip has: of its cycle, and of the lone sines of every time scale."""
+    scales = _TIME_SCALES.get(config.kind, 0)
+    return 1 + scales * config.frequencies if scales else 0
+
+
+class _Cycle(nn.Module):
+    """How often the clip's cycle repeats, which the style says: half to twice as often as a typical gait's."""
+
+    def __init__(self, style: int, window: int) -> None:
+        super().__init__()
+        self.frequency = nn.Linear(style, 1)
+        self.typical = _CYCLES / window
+
+    def forward(
+        self, time: Float[Tensor, "steps"], begin: Float[Tensor, "batch"], style: Float[Tensor, "batch style"]
+    ) -> Float[Tensor, "batch steps"]:
+        """Where in its cycle the clip is at these times (in steps): in turns."""
+        frequency = self.typical * 2 ** torch.tanh(self.frequency(style))
+        return time * frequency + begin[:, None]
 
 
 class _Style(nn.Module):
@@ -106,8 +126,10 @@ class ConvGenerator(nn.Module):
         self.scales = _SCALES
         width = config.width
         # Nothing faster than a quarter of a level's own step rate: what the level can draw without aliasing.
+        self.cycle = _Cycle(width, window)
         self.time = nn.ModuleList(
-            TimeFeatures(width, width, config.frequencies, 0.5 / window, 0.25 / scale * 2) for scale in self.scales
+            TimeFeatures(width, width, config.frequencies, 0.5 / window, 0.5 / scale, _HARMONICS // scale)
+            for scale in self.scales
         )
         self.drive = nn.ModuleList(nn.Linear(config.drive, width) for _ in self.scales)
         self.blocks = nn.ModuleList(
@@ -119,13 +141,14 @@ class ConvGenerator(nn.Module):
         style = self.style(noise.latent, actions)
         steps = noise.drive.shape[1]
         hidden: Tensor | None = None
-        phases = noise.phases.unbind(1)
+        phases = noise.phases[:, 1:].chunk(len(self.scales), dim=1)
         for scale, time, begin, drive, blocks in zip(
             self.scales, self.time, phases, self.drive, self.blocks, strict=True
         ):
             count = -(-steps // scale)
             clock = scale * (torch.arange(count, device=style.device) + 0.5)
-            level = time(clock, begin, style) + drive(noise.drive[:, ::scale])
+            cycle = self.cycle(clock, noise.phases[:, 0], style)
+            level = time(clock, begin, cycle, style) + drive(noise.drive[:, ::scale])
             hidden = level if hidden is None else upsample(hidden)[:, :count] + level
             assert isinstance(blocks, nn.ModuleList)
             for block in blocks:
@@ -145,7 +168,8 @@ class GRUGenerator(nn.Module):
         self.layers = config.blocks
         self.style = _Style(config, num_actions)
         width = config.width
-        self.time = TimeFeatures(width, width, config.frequencies, 0.5 / window, 0.5)
+        self.cycle = _Cycle(width, window)
+        self.time = TimeFeatures(width, width, config.frequencies, 0.5 / window, 0.5, _HARMONICS)
         self.drive = nn.Linear(config.drive, width)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.start = nn.Linear(width, config.blocks * 2 * width)
@@ -160,7 +184,8 @@ class GRUGenerator(nn.Module):
         style = self.norm(self.style(noise.latent, actions))
         steps = noise.drive.shape[1]
         clock = torch.arange(steps, device=style.device) + 0.5
-        moving = self.norm(self.time(clock, noise.phases[:, 0], style) + self.drive(noise.drive))
+        cycle = self.cycle(clock, noise.phases[:, 0], style)
+        moving = self.norm(self.time(clock, noise.phases[:, 1:], cycle, style) + self.drive(noise.drive))
         inputs = torch.cat([moving, style[:, None].expand_as(moving)], dim=-1)
         first = torch.tanh(self.start(style)).unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()
         hidden, _ = self.gru(inputs, first)

@@ -7,10 +7,11 @@ from scipy.stats import wasserstein_distance
 
 from motiongan.athletes.spec import load_spec
 from motiongan.athletes.synthesis import synthesize_action
+from motiongan.body.skeleton import JOINT
 from motiongan.body.smpl import load_body
 from motiongan.evaluation.athletics import MEASURES, Measured, compare, measure, wasserstein
 from motiongan.evaluation.metrics import GRAVITY
-from motiongan.evaluation.steps import intervals, standing
+from motiongan.evaluation.steps import intervals, standing, stride_regularity
 from motiongan.evaluation.windows import pose_windows
 
 RATE = 30.0
@@ -48,6 +49,32 @@ def test_a_walker_on_paper_has_its_speed_steps_and_contacts(make_windows):
     # Standing while the sole is low and slow: 18 frames, and the first and last of the swing, which are so too.
     assert of(found, "contact_time").item() == pytest.approx(18 / RATE, abs=2.1 / RATE)
     assert not len(of(found, "flight_time"))
+
+
+def strider(make_windows, spread: torch.Tensor, heading: float):
+    """Ankles so far apart along the heading, on a body that drifts across it."""
+    forward = torch.tensor([math.cos(heading), math.sin(heading), 0.0])
+    left = torch.tensor([-math.sin(heading), math.cos(heading), 0.0])
+    joints = torch.zeros(1, len(spread), 24, 3) + torch.linspace(0, 3, len(spread))[:, None, None] * left
+    joints[0, :, JOINT["left_hip"]] += 0.1 * left
+    joints[0, :, JOINT["right_hip"]] -= 0.1 * left
+    joints[0, :, JOINT["left_ankle"]] += 0.5 * spread[:, None] * forward + 0.2 * left
+    joints[0, :, JOINT["right_ankle"]] -= 0.5 * spread[:, None] * forward
+    return make_windows(joints, torch.zeros(1, len(spread), 4, 3))
+
+
+@pytest.mark.parametrize("uneven", [0.0, 0.5])
+def test_strides_that_differ_every_other_time_are_as_regular_as_on_paper(make_windows, uneven):
+    seconds = torch.arange(241) / RATE  # of strides of a second: at that lag the slower sine is upside down
+    spread = 0.4 * (torch.sin(2 * math.pi * seconds) + uneven * torch.sin(math.pi * seconds))
+    windows = strider(make_windows, spread, heading=0.7)
+    wanted = (1 - uneven**2) / (1 + uneven**2)
+    assert stride_regularity(windows).item() == pytest.approx(wanted, abs=0.01)
+
+
+def test_the_regularity_of_a_window_shorter_than_two_strides_is_not_told(make_windows):
+    short = strider(make_windows, torch.sin(torch.arange(20.0)), heading=0.0)
+    assert stride_regularity(short).isnan().all()
 
 
 def test_a_jump_on_paper_has_its_flight_and_height(make_windows):

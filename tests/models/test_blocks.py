@@ -66,32 +66,51 @@ def test_the_style_modulates():
     assert (first - second).abs().max() > 0.1
 
 
-def test_time_features_repeat_with_their_period_and_not_before():
-    features = TimeFeatures(style=4, channels=8, count=2, slowest=1 / 16, fastest=1 / 8)
+def unbent(**options) -> TimeFeatures:
+    """Time features whose lone sines keep their initial frequencies."""
+    features = TimeFeatures(style=4, channels=8, **options)
     nn.init.zeros_(features.tempo.weight)
     nn.init.zeros_(features.tempo.bias)
-    seen = features(torch.arange(33.0), torch.zeros(1, 2), torch.randn(1, 4))
+    return features
+
+
+def test_lone_sines_repeat_with_their_period_and_not_before():
+    features = unbent(count=2, slowest=1 / 16, fastest=1 / 8, harmonics=2)
+    seen = features(torch.arange(33.0), torch.zeros(1, 2), torch.zeros(1, 33), torch.randn(1, 4))
     assert_close(seen[:, :17], seen[:, 16:], atol=1e-4, rtol=0)
     assert (seen[:, 0] - seen[:, 8]).abs().max() > 0.1
 
 
 def test_later_time_features_are_those_of_other_phases():
-    features = TimeFeatures(style=4, channels=8, count=2, slowest=1 / 16, fastest=1 / 8)
-    nn.init.zeros_(features.tempo.weight)
-    nn.init.zeros_(features.tempo.bias)
-    style, phases = torch.randn(3, 4), torch.rand(3, 2)
-    later = features(torch.arange(5.0, 12.0), phases, style)
-    assert_close(features(torch.arange(7.0), phases + 5 * torch.tensor([1 / 16, 1 / 8]), style), later)
+    features = unbent(count=2, slowest=1 / 16, fastest=1 / 8, harmonics=2)
+    style, phases, cycle = torch.randn(3, 4), torch.rand(3, 2), torch.rand(3, 7)
+    later = features(torch.arange(5.0, 12.0), phases, cycle, style)
+    assert_close(features(torch.arange(7.0), phases + 5 * torch.tensor([1 / 16, 1 / 8]), cycle, style), later)
+
+
+def test_harmonics_repeat_with_the_cycle_and_follow_it_alone():
+    features = unbent(count=1, slowest=0.0001, fastest=0.0001, harmonics=3)
+    with torch.no_grad():
+        features.project.weight[:, [0, 4]] = 0  # sine and cosine of the lone one
+    style, cycle = torch.randn(1, 4), torch.tensor([[0.0, 0.3, 0.5, 1.0, 1.3, 2.5]])
+    seen = features(torch.arange(6.0), torch.rand(1, 1), cycle, style)
+    assert_close(seen[:, [0, 1, 2]], seen[:, [3, 4, 5]], atol=1e-5, rtol=0)
+    assert (seen[:, 0] - seen[:, 2]).abs().max() > 0.1
+    angle = 2 * torch.pi * cycle[0, 1] * torch.arange(1.0, 4.0)
+    waves = torch.cat([angle.sin(), angle.cos()])
+    by_hand = features.project.weight[:, [1, 2, 3, 5, 6, 7]] @ waves + features.project.bias
+    assert_close(seen[0, 1], by_hand * (1 + features.gain(style[0])))
 
 
 def test_the_style_bends_the_tempo_by_a_third_at_most():
-    features = TimeFeatures(style=1, channels=2, count=1, slowest=0.01, fastest=0.01)
+    features = TimeFeatures(style=1, channels=2, count=1, slowest=0.01, fastest=0.01, harmonics=0)
     nn.init.constant_(features.tempo.weight, 100.0)
     nn.init.zeros_(features.tempo.bias)
     nn.init.zeros_(features.gain.weight)
     nn.init.zeros_(features.gain.bias)
     features.project = nn.Identity()
-    sine = features(torch.full((1,), 10.0), torch.zeros(2, 1), torch.tensor([[-1.0], [1.0]]))[:, 0, 0]
+    style = torch.tensor([[-1.0], [1.0]])
+    sine = features(torch.full((1,), 10.0), torch.zeros(2, 1), torch.zeros(2, 1), style)[:, 0, 0]
     assert_close(sine, torch.sin(2 * torch.pi * 0.1 * torch.exp(torch.tensor([-0.3, 0.3]))))
 
 

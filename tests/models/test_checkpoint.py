@@ -105,7 +105,7 @@ def test_the_metadata_is_readable_text(saved):
     with safe_open(saved, "pt") as archive:
         metadata = archive.metadata()
     assert metadata["format"] == "motiongan.model"
-    assert metadata["version"] == "2"
+    assert metadata["version"] == "3"
     assert json.loads(metadata["actions"]) == ["walk", "kick ö"]
     assert json.loads(metadata["provenance"])["training_data"] == "ab" * 32
 
@@ -142,8 +142,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "torch file": (lambda path: torch.save({"a": torch.zeros(3)}, path), "not a safetensors file, or cut off"),
     "foreign": (rewrite(lambda tensors, metadata: metadata.clear()), "not a motiongan model (no `format`"),
     "newer": (
-        rewrite(lambda tensors, metadata: metadata.update(version="3")),
-        "model file version 3, this motiongan reads up to 2; update it",
+        rewrite(lambda tensors, metadata: metadata.update(version="4")),
+        "model file version 4, this motiongan reads up to 3; update it",
     ),
     "older": (
         rewrite(lambda tensors, metadata: metadata.update(version="1")),

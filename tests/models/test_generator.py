@@ -105,6 +105,23 @@ def test_clips_are_as_likely_to_be_so_late_as_early(kind):
     assert_close(late.std(0) / early.std(0), torch.ones(5), atol=0.08, rtol=0)
 
 
+def test_without_noise_and_lone_sines_a_clip_repeats_with_its_cycle():
+    torch.manual_seed(0)
+    generator = GENERATORS["conv"](config("conv"), num_actions=3, channels=6, window=16)
+    with torch.no_grad():
+        generator.cycle.frequency.weight.zero_()  # as typical: two cycles a window
+        generator.cycle.frequency.bias.zero_()
+        for drive, time in zip(generator.drive, generator.time, strict=True):
+            drive.weight.zero_()
+            lone, both = len(time.frequencies), time.project.weight.shape[1] // 2
+            time.project.weight[:, :lone] = 0
+            time.project.weight[:, both : both + lone] = 0
+        made = generator(draw_noise([3, 4], 96, config("conv")), torch.tensor([0, 2]))
+    inside = made[:, 32:64]  # the convolutions hear where a clip begins and ends
+    assert_close(inside[:, 8:], inside[:, :-8], atol=1e-5, rtol=1e-4)
+    assert (inside[:, 4:] - inside[:, :-4]).abs().max() > 1e-3
+
+
 def test_a_clip_does_not_depend_on_its_neighbours_in_the_batch(model):
     together, alone = generate(model, [5, 6, 7], 64), generate(model, [6], 64)
     assert_close(together[1:2], alone, atol=1e-5, rtol=0)
@@ -170,7 +187,7 @@ def test_noise_is_standard_normal_and_sines_begin_anywhere_alike():
     for values in (noise.latent, noise.drive):
         assert values.mean().item() == pytest.approx(0, abs=0.02)
         assert values.std().item() == pytest.approx(1, abs=0.02)
-    numbers = torch.cat([noise.latent, noise.phases.flatten(1)], 1)
+    numbers = torch.cat([noise.latent, noise.phases], 1)
     assert torch.corrcoef(numbers.T).fill_diagonal_(0).abs().max() < 0.12
-    assert noise.phases.shape[1:] == (3, 4)
-    assert noise.phases.sort(0).values[::200, 0, 0] == pytest.approx(torch.linspace(0, 0.9, 10), abs=0.05)
+    assert noise.phases.shape[1] == 1 + 3 * 4  # the cycle, and four lone sines of three time scales
+    assert noise.phases.sort(0).values[::200, 0] == pytest.approx(torch.linspace(0, 0.9, 10), abs=0.05)
