@@ -131,7 +131,7 @@ FIGURES: Mapping[str, Figure] = {
         "As above, to the clips of the held-out people. The training clips' own distance to them is the floor.",
         to_held_out=True,
     ),
-    "kid_held_out": Figure(_PEOPLE, "KID to held-out", "{:.3f}", LOWER, "As above.", to_held_out=True),
+    "kid_held_out": Figure(_PEOPLE, "KID to held-out", "{:.3f}", LOWER, "As above.", True, to_held_out=True),
     "synthetic_accuracy": Figure(
         _PEOPLE,
         "held-out clips named",
@@ -148,6 +148,7 @@ FIGURES: Mapping[str, Figure] = {
         "{:.1%}",
         HIGHER,
         "Share that lies among the held-out clips.",
+        True,
         to_held_out=True,
     ),
     "density_held_out": Figure(
@@ -159,6 +160,7 @@ FIGURES: Mapping[str, Figure] = {
         "{:.1%}",
         HIGHER,
         "Share of held-out clips that lie among these clips.",
+        True,
         to_held_out=True,
     ),
     "coverage_held_out": Figure(
@@ -167,6 +169,7 @@ FIGURES: Mapping[str, Figure] = {
         "{:.1%}",
         HIGHER,
         "Share of held-out clips that have one of these clips in their neighbourhood.",
+        True,
         to_held_out=True,
     ),
     "diversity": Figure(
