@@ -77,9 +77,7 @@ class TimeFeatures(nn.Module):
     slowest, fastest   cycles per step of the lone sines' initial frequencies, geometrically spaced
     """
 
-    def __init__(
-        self, style: int, channels: int, count: int, slowest: float, fastest: float, harmonics: int
-    ) -> None:
+    def __init__(self, style: int, channels: int, count: int, slowest: float, fastest: float, harmonics: int) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.logspace(math.log10(slowest), math.log10(fastest), count))
         self.register_buffer("harmonics", torch.arange(1.0, harmonics + 1))

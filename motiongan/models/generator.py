@@ -125,8 +125,8 @@ class ConvGenerator(nn.Module):
         self.style = _Style(config, num_actions)
         self.scales = _SCALES
         width = config.width
-        # Nothing faster than a quarter of a level's own step rate: what the level can draw without aliasing.
         self.cycle = _Cycle(width, window)
+        # Lone sines no faster than half of a level's own step rate: what it can draw at all.
         self.time = nn.ModuleList(
             TimeFeatures(width, width, config.frequencies, 0.5 / window, 0.5 / scale, _HARMONICS // scale)
             for scale in self.scales
