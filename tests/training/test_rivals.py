@@ -95,7 +95,7 @@ def test_a_mixture_of_many_is_nearer_to_the_clips_than_one_gaussian(trainer, dat
         real = real.detach()[(batch.actions == squat) & batch.mask.all(1)].flatten(1)
         noise = Noise(
             torch.randn(200, model.config.latent, generator=random),
-            torch.zeros(200, 0, 0),
+            torch.zeros(200, 0),
             torch.zeros(200, model.num_steps(32), 1),
         )
         made = model.generator(noise, torch.full((200,), squat)).flatten(1)
