@@ -58,16 +58,6 @@ class InMemory(Dataset[dict[str, Any]]):
         }
 
 
-class InMemoryByBatch(InMemory):
-    """The same, all windows of a batch copied by one indexing: as fast as arrays go."""
-
-    def __getitems__(self, numbers: list[int]) -> list[dict[str, Any]]:
-        frames = self.starts[numbers][:, None] + np.arange(WINDOW)
-        poses, trans = torch.from_numpy(self.poses[frames]), torch.from_numpy(self.trans[frames])
-        actions = self.actions[numbers].tolist()
-        return [dict(zip(FIELDS, row, strict=True)) for row in zip(poses, trans, actions, strict=True)]
-
-
 def windows_per_second(source: Any, workers: int, seconds: float) -> float:
     """Of a DataLoader in its steady state."""
     endless = isinstance(source, GeneratedStream)
@@ -153,7 +143,6 @@ def main() -> None:
         copies = Path(folder) / "copies"
         sources: dict[str, Callable[[], Any]] = {
             "numpy array in memory": lambda: InMemory(arguments.file),
-            "the same, by the batch": lambda: InMemoryByBatch(arguments.file),
             "MotionDataset": lambda: MotionDataset(arguments.file, WINDOW, STRIDE, FIELDS),
             "MotionDataset, copy": lambda: MotionDataset(arguments.file, WINDOW, STRIDE, FIELDS, copy=copies),
         }
