@@ -74,6 +74,7 @@ class TimeFeatures(nn.Module):
 
     Without them two clips of one action start and move alike: the latent could only pick among a few phases. The style
     bends the lone sines' frequencies by up to a third; a gait, which repeats itself, is made of the harmonics.
+    count, harmonics   lone sines, and waves of the cycle: once, twice, ... as fast as it
     slowest, fastest   cycles per step of the lone sines' initial frequencies, geometrically spaced
     """
 

@@ -81,19 +81,15 @@ def _num_sines(config: GeneratorConfig) -> int:
 
 
 class _Cycle(nn.Module):
-    """How often the clip's cycle repeats, which the style says: half to twice as often as a typical gait's."""
+    """Style -> turns per step of the clip's cycle: half to twice as many as of a typical gait's."""
 
     def __init__(self, style: int, window: int) -> None:
         super().__init__()
         self.frequency = nn.Linear(style, 1)
         self.typical = _CYCLES / window
 
-    def forward(
-        self, time: Float[Tensor, "steps"], begin: Float[Tensor, "batch"], style: Float[Tensor, "batch style"]
-    ) -> Float[Tensor, "batch steps"]:
-        """Where in its cycle the clip is at these times (in steps): in turns."""
-        frequency = self.typical * 2 ** torch.tanh(self.frequency(style))
-        return time * frequency + begin[:, None]
+    def forward(self, style: Float[Tensor, "batch style"]) -> Float[Tensor, "batch 1"]:
+        return self.typical * 2 ** torch.tanh(self.frequency(style))
 
 
 class _Style(nn.Module):
@@ -141,13 +137,13 @@ class ConvGenerator(nn.Module):
         style = self.style(noise.latent, actions)
         steps = noise.drive.shape[1]
         hidden: Tensor | None = None
-        phases = noise.phases[:, 1:].chunk(len(self.scales), dim=1)
+        turns, phases = self.cycle(style), noise.phases[:, 1:].chunk(len(self.scales), dim=1)
         for scale, time, begin, drive, blocks in zip(
             self.scales, self.time, phases, self.drive, self.blocks, strict=True
         ):
             count = -(-steps // scale)
             clock = scale * (torch.arange(count, device=style.device) + 0.5)
-            cycle = self.cycle(clock, noise.phases[:, 0], style)
+            cycle = clock * turns + noise.phases[:, :1]
             level = time(clock, begin, cycle, style) + drive(noise.drive[:, ::scale])
             hidden = level if hidden is None else upsample(hidden)[:, :count] + level
             assert isinstance(blocks, nn.ModuleList)
@@ -184,7 +180,7 @@ class GRUGenerator(nn.Module):
         style = self.norm(self.style(noise.latent, actions))
         steps = noise.drive.shape[1]
         clock = torch.arange(steps, device=style.device) + 0.5
-        cycle = self.cycle(clock, noise.phases[:, 0], style)
+        cycle = clock * self.cycle(style) + noise.phases[:, :1]
         moving = self.norm(self.time(clock, noise.phases[:, 1:], cycle, style) + self.drive(noise.drive))
         inputs = torch.cat([moving, style[:, None].expand_as(moving)], dim=-1)
         first = torch.tanh(self.start(style)).unflatten(-1, (self.layers, -1)).transpose(0, 1).contiguous()
