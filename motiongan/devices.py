@@ -1,4 +1,4 @@
-"""Whether a device is here."""
+"""The device that a user names."""
 
 from typing import TYPE_CHECKING
 
@@ -7,12 +7,25 @@ from motiongan.errors import MotionganError
 if TYPE_CHECKING:
     import torch
 
+KNOWN = "cpu, cuda or cuda:N"
+
+
+def known_device(device: "torch.device | str", name: str, *, expected: str = KNOWN) -> "torch.device":
+    """The torch device, here or not. Raises MotionganError for what torch does not know.
+
+    name       what the user calls it: "--device cuda:1"
+    expected   what an unknown one is answered with
+    """
+    import torch
+
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise MotionganError(f"{name}: expected {expected}") from None
+
 
 def check_device(device: "torch.device", name: str) -> None:
-    """Raise MotionganError for a CUDA device that this machine lacks.
-
-    name   what the user calls it: "--device cuda:1"
-    """
+    """Raise MotionganError for a CUDA device that this machine lacks; `name` as in `known_device`."""
     import torch
 
     devices = torch.cuda.device_count() if torch.cuda.is_available() else 0

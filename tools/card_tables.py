@@ -13,8 +13,8 @@ from typing import Any
 
 from motiongan.errors import MotionganError
 from motiongan.evaluation.athletics import MEASURES
+from motiongan.evaluation.facts import CONTROL, REAL, TRAINING
 from motiongan.evaluation.figures import FIGURES, OVERALL, Estimate, markdown_table, written
-from motiongan.evaluation.report import CONTROL, REAL, TRAINING
 
 # By action: the model's figure, and in brackets the training clips'.
 MAIN = ("accuracy", "kid", "coverage", "pose_diversity", "nn_mm", "skate_share", "off_balance_mm", "jerk_ratio")

@@ -15,6 +15,7 @@ from motiongan.augmentation.dataset import samples
 from motiongan.augmentation.fields import DEFAULT_FIELDS, JointPlacer, check_fields
 from motiongan.augmentation.ranks import own_rank
 from motiongan.body.joint_sets import JOINT_SETS
+from motiongan.devices import known_device
 from motiongan.errors import MotionganError
 from motiongan.generation.generate import MAX_TRUNCATION, MotionGenerator
 from motiongan.models.checkpoint import load_model
@@ -68,7 +69,7 @@ class GeneratedStream(IterableDataset[dict[str, Any]]):
             )
         if not 0 <= truncation <= MAX_TRUNCATION:
             raise ValueError(f"truncation is {truncation}, expected 0 to {MAX_TRUNCATION:g}")
-        self.checkpoint, self.batch, self.device = Path(checkpoint), batch, torch.device(device)
+        self.checkpoint, self.batch, self.device = Path(checkpoint), batch, known_device(device, f"device {device}")
         file = load_model(self.checkpoint)  # on the CPU, to be checked; `_loaded` brings it to the device
         self.vocabulary = file.actions
         self.actions = tuple(select_actions(actions, file.actions, str(self.checkpoint)))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from motiongan.devices import check_device
+from motiongan.devices import KNOWN, check_device, known_device
 from motiongan.errors import MotionganError
 
 if TYPE_CHECKING:
@@ -18,12 +18,10 @@ def parse_device(name: str, *, with_auto: bool = False) -> "torch.device":
 
     if with_auto and name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
+    expected = f"auto, {KNOWN}" if with_auto else KNOWN
+    device = known_device(name, f"--device {name}", expected=expected)
     if device.type not in ("cpu", "cuda"):
-        raise MotionganError(f"--device {name}: expected {'auto, ' if with_auto else ''}cpu, cuda or cuda:N")
+        raise MotionganError(f"--device {name}: expected {expected}")
     check_device(device, f"--device {name}")
     if device.type == "cpu":
         # At these sizes a second thread brings a tenth, and costs tenfold where the machine is busy; with one, the

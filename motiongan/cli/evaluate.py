@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> None:
     """Measure, print the table, write the report."""
-    from motiongan.evaluation.report import HTML_NAME, JSON_NAME
+    from motiongan.evaluation.report import HTML_NAME, JSON_NAME, write_report
 
     if not 0 <= args.seed < 2**31:
         raise MotionganError(f"--seed is {args.seed}, expected 0 or more, below 2^31")
@@ -74,18 +74,10 @@ def execute(args: argparse.Namespace) -> None:
     from motiongan.body.smpl import load_body
     from motiongan.cli.device import parse_device
     from motiongan.evaluation.evaluate import Evaluator
+    from motiongan.evaluation.facts import CONTROL, REAL, TRAINING, control_lines, recognizer_line, report_facts
     from motiongan.evaluation.figures import overall_table, plain_table
     from motiongan.evaluation.inputs import read_inputs
     from motiongan.evaluation.recognizer import recognizer_cache
-    from motiongan.evaluation.report import (
-        CONTROL,
-        REAL,
-        TRAINING,
-        control_lines,
-        recognizer_line,
-        report_facts,
-        write_report,
-    )
 
     parse_device("cpu")  # one thread: the last bits do not depend on the number of cores
     body = load_body(args.body)
@@ -157,7 +149,7 @@ def execute(args: argparse.Namespace) -> None:
 
 def _moving(inputs: "EvaluationInputs", body: "Body", seed: int) -> str:
     from motiongan.evaluation.animation import animations, choose
-    from motiongan.evaluation.report import REAL, TRAINING
+    from motiongan.evaluation.facts import REAL, TRAINING
 
     real = {REAL: inputs.held_out, TRAINING: inputs.train}
     return animations(choose(inputs.generated, real, inputs.measured, body, seed=seed))
@@ -168,8 +160,8 @@ def _action2motion(args: argparse.Namespace) -> None:
     from motiongan.cli.device import parse_device
     from motiongan.evaluation import a2m
     from motiongan.evaluation.a2m_classifier import load_classifier, match_classes
+    from motiongan.evaluation.facts import REAL, TRAINING
     from motiongan.evaluation.inputs import read_inputs
-    from motiongan.evaluation.report import REAL, TRAINING
     from motiongan.files import write_json
 
     target = args.out / "a2m.json"
@@ -219,7 +211,8 @@ def _pictures(
     seed: int,
 ) -> "list[Picture]":
     from motiongan.evaluation import plots
-    from motiongan.evaluation.report import REAL, TRAINING, Picture
+    from motiongan.evaluation.facts import REAL, TRAINING
+    from motiongan.evaluation.report import Picture
 
     pictures = [
         Picture(
@@ -258,7 +251,8 @@ def _pictures(
 def _distributions(evaluator: "Evaluator", posed: "dict[str, PosedWindows]") -> "dict[str, Picture]":
     """The measures of athletes drawn, by action."""
     from motiongan.evaluation.athletics_report import athletics_plot
-    from motiongan.evaluation.report import REAL, TRAINING, Picture
+    from motiongan.evaluation.facts import REAL, TRAINING
+    from motiongan.evaluation.report import Picture
 
     sets = {**posed, REAL: evaluator.held_out_windows, TRAINING: evaluator.train_windows}
     measured = {label: evaluator.athletics_values(windows) for label, windows in sets.items() if windows is not None}

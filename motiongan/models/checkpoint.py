@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from motiongan.body.kinematics import BoneShape
-from motiongan.devices import check_device
+from motiongan.devices import check_device, known_device
 from motiongan.errors import MotionganError
 from motiongan.files import write_whole
 from motiongan.models.autoencoder import AutoencoderConfig
@@ -98,13 +98,14 @@ def amend_provenance(path: str | Path, changes: Mapping[str, Any]) -> None:
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> ModelFile:
     """Read a model file. Raises MotionganError in one line where it is missing, cut off, foreign or newer.
 
-    Also for a CUDA device that is not here.
+    Also for a device that is unknown or not here.
     """
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
     metadata = read_metadata(path)
-    check_device(torch.device(device), f"device {device}")
+    device = known_device(device, f"device {device}")
+    check_device(device, f"device {device}")
     try:
         with safe_open(path, "pt", device=str(device)) as archive:
             tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 (not a mapping)

@@ -101,6 +101,8 @@ def test_a_device_that_is_not_here_is_told_in_one_line(tiny_model, monkeypatch):
         first(GeneratedStream(tiny_model, "walk", device="cuda"), 1)
     with pytest.raises(MotionganError, match="device cuda:3: no CUDA device here"):
         load_generator(tiny_model, "cuda:3")
+    with pytest.raises(MotionganError, match=r"^device gpu: expected cpu, cuda or cuda:N$"):
+        GeneratedStream(tiny_model, "walk", device="gpu")
 
 
 def test_every_action_is_made_about_equally_often(tiny_model):

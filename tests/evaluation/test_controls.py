@@ -7,8 +7,8 @@ import torch
 from motiongan.body.smpl import load_body
 from motiongan.evaluation.controls import CONTROLS, Verdict, assess_controls, make_controls, verdicts
 from motiongan.evaluation.evaluate import OVERALL, Evaluator
+from motiongan.evaluation.facts import control_lines
 from motiongan.evaluation.figures import Estimate
-from motiongan.evaluation.report import control_lines
 
 ACTIONS = ("walk", "squat")
 

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from motiongan.evaluation.facts import REAL, TRAINING, report_facts
 from motiongan.evaluation.figures import FIGURES, OVERALL, Estimate
 from motiongan.evaluation.inputs import EvaluationInputs
-from motiongan.evaluation.report import REAL, TRAINING, report_facts, write_report
+from motiongan.evaluation.report import write_report
 
 
 @pytest.fixture
