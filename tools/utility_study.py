@@ -8,7 +8,7 @@ cross         trained on the other people, tested on those whose names begin wit
 recognition   a recognizer, with the clips of k4
 
 Each stage is measured twice: with the clips of a model that is trained on just the few, and with variations of the few
-(`motiongan vary --recombine`, folders and rows named ...-varied), which take no training.
+(`motiongan vary --recombine --betas random`, folders and rows named ...-varied), which take no training.
 
 The same command goes on where it stopped, within a training too, and leaves out every stage that is finished. All
 stages share their lifters' trainings (study/trainings), so those on all real clips are made once.
@@ -145,7 +145,7 @@ class Study:
         clips, wanted = self._few(few), self.options.variations
         made = clips.with_name(f"varied-{wanted}.h5")
         if not made.exists():
-            _run("vary", clips, "--recombine", "-n", wanted, "--out", made)
+            _run("vary", clips, "--recombine", "--betas", "random", "-n", wanted, "--out", made)
         return made
 
     def _model(self, few: Few) -> Path:

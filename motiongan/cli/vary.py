@@ -25,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="trunk and each arm move as in any clip of the action, out of step with the legs: less natural, worth more"
         " to a pose estimator (docs/augmentation.md)",
     )
+    parser.add_argument(
+        "--betas",
+        choices=("own", "random"),
+        default="own",
+        help="body shapes: the clips' own (default); random: each variation another, one standard deviation around it",
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed makes other variations (default: 0)")
     parser.add_argument("--body", type=Path, metavar="FILE", help="body model of the clips (default: motiongan's own)")
     parser.add_argument("--force", action="store_true", help="replace --out if it exists")
@@ -60,7 +66,8 @@ def execute(args: argparse.Namespace) -> int:
             " give more clips, or --recombine, which takes it from other times of the same"
         )
     total = args.n * len(data.train)
-    clips = vary(data.train, data.skeletons(), args.n, seed=args.seed, recombine=args.recombine)
+    bones = data.bones if args.betas == "random" else None
+    clips = vary(data.train, data.skeletons(), args.n, seed=args.seed, recombine=args.recombine, bones=bones)
     writer = MotionWriter(
         args.out,
         frame_rate=data.frame_rate,
@@ -72,7 +79,9 @@ def execute(args: argparse.Namespace) -> int:
             "checkpoint": "none",
             "seed": args.seed,
             "training_data": data.content_hash,
-            "config": json.dumps({"variations": args.n, "recombine": args.recombine, "actions": list(actions)}),
+            "config": json.dumps(
+                {"variations": args.n, "recombine": args.recombine, "betas": args.betas, "actions": list(actions)}
+            ),
             **(known or {"subjects": json.dumps(sorted({clip.subject for clip in data.train}))}),
         },
         force=args.force,

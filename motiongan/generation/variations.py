@@ -1,4 +1,4 @@
-"""Variations of captured clips, without a model: other speeds, sides, posture, reach and, if wanted, other arms.
+"""Variations of captured clips, without a model: other speeds, sides, posture, reach; if wanted, other arms, bodies.
 
 For those who have too few clips to train on, or want to stay near the ones that they have.
 """
@@ -16,9 +16,10 @@ from jaxtyping import Float
 from roma import rotvec_to_rotmat
 from torch import Tensor
 
-from motiongan.body.kinematics import Skeleton
+from motiongan.body.kinematics import BoneShape, Skeleton
 from motiongan.generation.generate import clip_seed
 from motiongan.motion.actions import mirrored_action
+from motiongan.motion.check import MAX_BETA
 from motiongan.motion.clip import Clip
 from motiongan.motion.features import axis_angle_of, decode, encode, heading_of, mirror, rotation_about_z
 from motiongan.motion.resample import at_speed
@@ -34,28 +35,36 @@ _BORROWING = 3  # trunk, left arm, right arm
 
 
 def vary(
-    clips: Sequence[Clip], skeletons: Sequence[Skeleton], n: int, *, seed: int, recombine: bool = False
+    clips: Sequence[Clip],
+    skeletons: Sequence[Skeleton],
+    n: int,
+    *,
+    seed: int,
+    recombine: bool = False,
+    bones: BoneShape | None = None,
 ) -> Iterator[Clip]:
-    """`n` variations of every clip, clip after clip, on its own body and labelled as it is.
+    """`n` variations of every clip, clip after clip, labelled as it is.
 
     Half of them are mirrored, unless the action's name has a side ("kick_left") and no clip is of the other one.
     What is not sound is drawn again, with a smaller share of the other clip's posture.
-    Variation k of clip i depends on (seed, i, k), the clips and `recombine`. A warning tells how many were given up:
+    Variation k of clip i depends on (seed, i, k), the clips and the options. A warning tells how many were given up:
     they vary in speed and side alone, since nothing that was drawn for them came out sound.
 
     clips       labelled, of one frame rate, each of two frames or more; skeletons   theirs
     recombine   legs as captured; trunk and each arm move as in any clip of the action, from any time on: out of step
                 with the legs. Without it, the whole body takes on another clip's posture and reach
                 (`motiongan.motion.variants`)
+    bones       of the clips' body model: each variation is of a body of its own, whose betas lie around the clip's by
+                one standard deviation; its steps grow with its legs. None: on the clip's own body
     """
-    troupe = _Troupe(clips, skeletons, recombine)
+    troupe = _Troupe(clips, skeletons, recombine, bones)
     batch: list[_Part] = []
     frames = 0
     for clip, take in product(range(len(clips)), range(n)):
         if batch and frames + clips[clip].num_frames > _BATCH_FRAMES:
             yield from troupe.perform(batch)
             batch, frames = [], 0
-        batch.append(_Part(clip, clip_seed(seed, clip, take)))
+        batch.append(troupe.cast(clip, clip_seed(seed, clip, take)))
         frames += clips[clip].num_frames
     yield from troupe.perform(batch)
     if troupe.given_up:
@@ -65,10 +74,10 @@ def vary(
 
 
 class _Part:
-    """A variation to make: of which clip, and the random numbers that all of it comes from."""
+    """A variation to make: of which clip, on which body, and the random numbers that the rest of it comes from."""
 
-    def __init__(self, clip: int, seed: int) -> None:
-        self.clip, self.seed = clip, seed
+    def __init__(self, clip: int, seed: int, betas: Float[np.ndarray, "10"], skeleton: Skeleton) -> None:
+        self.clip, self.seed, self.betas, self.skeleton = clip, seed, betas, skeleton
         self.random = np.random.default_rng(seed)
         self.speed = math.exp(self.random.uniform(-1, 1) * math.log(FASTEST))
         self.is_mirrored = bool(self.random.random() < 0.5)
@@ -77,12 +86,24 @@ class _Part:
 class _Troupe:
     """The clips, and what is made of them."""
 
-    def __init__(self, clips: Sequence[Clip], skeletons: Sequence[Skeleton], recombine: bool) -> None:
-        self.clips, self.skeletons, self.recombine = clips, skeletons, recombine
+    def __init__(
+        self, clips: Sequence[Clip], skeletons: Sequence[Skeleton], recombine: bool, bones: BoneShape | None
+    ) -> None:
+        self.clips, self.skeletons, self.recombine, self.bones = clips, skeletons, recombine, bones
         self.given_up = 0
         self.of_action: dict[str, list[int]] = defaultdict(list)
         for number, clip in enumerate(clips):
             self.of_action[str(clip.action)].append(number)
+
+    def cast(self, clip: int, seed: int) -> _Part:
+        """A variation of a clip, on its own body or on another around it."""
+        betas, skeleton = self.clips[clip].betas, self.skeletons[clip]
+        if self.bones is not None:
+            # Draws of their own: the movement of a seed is the same on every body.
+            normal = np.random.default_rng(seed ^ 1).standard_normal(len(betas))
+            betas = np.clip(betas + normal, -MAX_BETA, MAX_BETA).astype(np.float32)
+            skeleton = self.bones.skeleton(torch.from_numpy(betas))
+        return _Part(clip, seed, betas, skeleton)
 
     def perform(self, parts: Sequence[_Part]) -> list[Clip]:
         """The variations, in the order of their parts."""
@@ -97,7 +118,7 @@ class _Troupe:
                 self.given_up += len(pending)
             else:
                 drawn = [self._draw(parts[number], CALMER ** min(attempt, _CALMEST)) for number in pending]
-            played = [self._source(parts[number].clip, parts[number].speed) for number in pending]
+            played = [self._played(parts[number]) for number in pending]
             lenders = sorted({number for one in drawn for number in (one.other, *(clip for clip, _ in one.borrowed))})
             place = {number: len(played) + index for index, number in enumerate(lenders)}
             blends = [
@@ -134,9 +155,13 @@ class _Troupe:
         features = encode(torch.from_numpy(clip.poses), torch.from_numpy(clip.trans), skeleton, clip.frame_rate)
         return Source(features, skeleton, str(clip.action), number)
 
+    def _played(self, part: _Part) -> Source:
+        """The part's clip at its speed, on its body; features, being in leg lengths, do for any."""
+        return replace(self._source(part.clip, part.speed), skeleton=part.skeleton)
+
     def _clip(self, part: _Part, variant: Variant) -> Clip:
         """The variation, from where its clip starts and facing as it does there."""
-        clip, skeleton = self.clips[part.clip], self.skeletons[part.clip]
+        clip, skeleton = self.clips[part.clip], part.skeleton
         poses, trans, action = variant.poses, variant.trans, str(clip.action)
         if part.is_mirrored and mirrored_action(action) in self.of_action:
             action = mirrored_action(action)
@@ -148,6 +173,7 @@ class _Troupe:
             clip,
             poses=poses.numpy(),
             trans=trans.numpy(),
+            betas=part.betas,
             action=action,
             source=f"variation of {clip.source}" if clip.source else "variation",
             seed=part.seed,

@@ -21,9 +21,20 @@ def test_a_file_of_labelled_variations_with_their_provenance(tiny_data_file, tmp
         assert file.attributes["training_data"] == data.content_hash()
         assert file.attributes["licence"] == data.attributes["licence"]
         assert file.attributes["seed"] == 3
-        assert json.loads(file.attributes["config"]) == {"variations": 2, "recombine": False, "actions": ["walk"]}
+        assert json.loads(file.attributes["config"]) == {
+            "variations": 2,
+            "recombine": False,
+            "betas": "own",
+            "actions": ["walk"],
+        }
+        shapes = {clip.betas.tobytes() for clip in data}
+        assert {clip.betas.tobytes() for clip in file} <= shapes
         assert {clip.subject for clip in file} <= {clip.subject for clip in data}
         assert json.loads(file.attributes["subjects"]) == sorted({clip.subject for clip in walks})
+    assert main(["vary", str(tiny_data_file), "-n", "1", "--betas", "random", "--out", str(out), "--force"]) == 0
+    with MotionFile(out) as file:
+        assert json.loads(file.attributes["config"])["betas"] == "random"
+        assert len({clip.betas.tobytes() for clip in file}) == len(file)
 
 
 def test_equal_commands_make_equal_files_at_a_set_time(tiny_data_file, tmp_path, monkeypatch):

@@ -26,9 +26,11 @@ def people(body) -> list[Clip]:
     return list(synthesize(load_spec(), body, clips_per_action=2, subjects=2, seed=0, actions=ACTIONS))
 
 
-def variations(body: Body, clips: list[Clip], n: int = 2, seed: int = 0, **options: bool) -> list[Clip]:
+def variations(
+    body: Body, clips: list[Clip], n: int = 2, seed: int = 0, *, recombine: bool = False, new_bodies: bool = False
+) -> list[Clip]:
     skeletons = [body.skeleton(torch.from_numpy(clip.betas)) for clip in clips]
-    return list(vary(clips, skeletons, n, seed=seed, **options))
+    return list(vary(clips, skeletons, n, seed=seed, recombine=recombine, bones=body.bones if new_bodies else None))
 
 
 def test_each_clip_has_its_variations_on_its_body_under_its_label(body, people):
@@ -52,6 +54,31 @@ def test_equal_seeds_give_equal_variations_and_others_do_not(body, people, recom
         np.testing.assert_array_equal(one.trans, same.trans)
     other = variations(body, people, seed=1, recombine=recombine)
     assert not any(np.array_equal(one.poses, same.poses) for one, same in zip(first, other))
+
+
+def test_new_bodies_lie_one_standard_deviation_around_the_clips_own(body):
+    clip = replace(still(body, 0.5), betas=np.linspace(-2, 2, 10, dtype=np.float32))
+    drawn = np.stack([one.betas - clip.betas for one in variations(body, [clip], n=300, new_bodies=True)])
+    assert np.abs(drawn.mean(0)).max() < 0.25  # 4 standard errors
+    np.testing.assert_allclose(drawn.std(0), 1.0, atol=0.17)
+    assert np.abs(np.corrcoef(drawn.T) - np.eye(10)).max() < 0.3
+
+
+def test_steps_grow_with_the_legs_and_the_movement_stays(body, people):
+    """The same draw on another body: the same angles, a way as much longer as the legs are, feet on the ground."""
+    walks = [clip for clip in people if clip.action == "walk"]
+    own, new = (variations(body, walks[:1], n=8, recombine=True, new_bodies=new) for new in (False, True))
+    ratios = []
+    for one, other in zip(own, new, strict=True):
+        if np.abs(one.poses - other.poses).mean() > 0.02:  # another draw: not sound on the other body
+            continue
+        legs = [float(body.skeleton(torch.from_numpy(clip.betas)).leg_length) for clip in (one, other)]
+        ways = [np.linalg.norm(clip.trans[-1, :2] - clip.trans[0, :2]) for clip in (one, other)]
+        assert ways[1] / ways[0] == pytest.approx(legs[1] / legs[0], rel=0.03)
+        ratios.append(legs[1] / legs[0])
+    assert len(ratios) >= 6
+    assert max(ratios) - min(ratios) > 0.05
+    assert all(scores["penetration"] < 0.005 for scores in ClipScorer(body, ACTIONS, 64)(new))
 
 
 def still(body: Body, arm: float, **fields: object) -> Clip:

@@ -89,7 +89,7 @@ def test_every_stage_has_its_command_and_a_model_is_trained_once_for_those_that_
     assert len({each.split("--trainings ")[1].split()[0] for each in measured}) == 1
     varied = [each for each in given if each.startswith("vary")]
     assert len(varied) == 4
-    assert all("--recombine" in each for each in varied)
+    assert all("--recombine --betas random" in each for each in varied)
     with_varied = [each for each in given if "--synthetic" in each]
     assert len(with_varied) == 7
     assert sum("study/k4/varied-24.h5 --train-clips-per-action 4" in each for each in with_varied) == 4
