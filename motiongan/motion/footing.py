@@ -9,7 +9,7 @@ between take-off and landing.
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from motiongan.body.anatomy import GRAVITY, SOLE_HEIGHT, SOLE_MARGIN, centre_of_mass, to_supports
@@ -19,6 +19,7 @@ from motiongan.motion.features import Motion, axis_angle_of, rotation_about_z
 
 _LEGS = ((1, 4, 7), (2, 5, 8))  # hip, knee, ankle
 _FEET = ((0, 2), (1, 3))  # heel and ball among the sole points
+_UPPER_BODY = tuple(joint for joint in range(24) if joint not in (1, 4, 7, 10, 2, 5, 8, 11))
 # A sole point stands where it is low and slow; both limits are soft (metres, m/s). Real soles below 3 cm move at less
 # than 0.5 m/s in 93 % of frames; a foot that swings through at more than 1 m/s is meant to.
 _LOW, _LOW_EDGE = 0.035, 0.007
@@ -36,6 +37,9 @@ _RETURN = 0.05  # pull of the generator's own place; an offset fades within some
 _REACH = 0.998  # of a straight leg
 _AIR = 0.03  # m: lowest sole point of a body in the air
 _HIGHEST_RISE = 0.15  # m: a body that would have to rise more does not fly; it hangs, climbs or rolls
+_STEPS = (0.06, 0.09, 0.12)  # m: heights of soles that may have missed the ground; what a stair carries is higher
+_GROUNDED = 0.028  # m: lowest sole point of a body that came down to where it stands
+_UPPER = 0.1  # m: a lower joint that is none of a leg may carry the body
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,10 @@ def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
     for leg in _LEGS:  # it looks at places within the body alone, which the shift leaves as they are
         _move_foot(rotations, posed, leg, -shift)
     posed = forward_kinematics(rotations, trans, skeleton)
-    sunk = (-posed.soles[..., 2].amin(-1)).clamp(min=0)
-    rise = _flight_rise(centre_of_mass(posed.joints)[..., 2], posed.soles[..., 2].amin(-1), frame_rate)
+    mass_height, lowest = centre_of_mass(posed.joints)[..., 2], posed.soles[..., 2].amin(-1)
+    descent = _descent(mass_height, lowest, posed.joints[:, :, list(_UPPER_BODY), 2].amin(-1), frame_rate)
+    sunk = (-lowest).clamp(min=0)
+    rise = _flight_rise(mass_height - descent, lowest - descent, frame_rate) - descent
     trans = trans + (rise + sunk)[..., None] * trans.new_tensor([0.0, 0.0, 1.0])
     trans = trans - shift[:, :1]  # a clip begins where it began
     return Settled(axis_angle_of(rotations), trans)
@@ -229,33 +235,85 @@ def _shortest_turn(start: Float[Tensor, "*batch 3"], end: Float[Tensor, "*batch 
     return torch.eye(3, device=x.device, dtype=x.dtype) + cross + cross @ cross / (1 + cosine).clamp(min=1e-6)
 
 
+def _descent(
+    mass_height: Float[Tensor, "batch frames"],
+    lowest: Float[Tensor, "batch frames"],
+    upper: Float[Tensor, "batch frames"],
+    frame_rate: float,
+) -> Float[Tensor, "batch frames"]:
+    """How far a body comes down that is off its feet for longer than it could fly, with feet that are hardly so.
+
+    upper   height of the lowest joint that is none of a leg: what lies, rolls or stands on its hands is left alone
+
+    Such a body missed a step, or took off early and landed late. The ground rises to the least of `_STEPS` from which
+    it flies in between, or not at all; the body comes down by as much, or until it stands. What no step explains
+    hangs or climbs.
+    """
+    in_air = lowest > _AIR
+    before, _ = _bounds(in_air)
+    rise = _fall(mass_height, lowest, in_air, frame_rate)
+    hangs = in_air & (_of_flight(rise.abs(), before) >= _HIGHEST_RISE)
+    descent = torch.zeros_like(lowest)
+    for step in _STEPS:
+        down = (lowest.clamp(max=step) - _GROUNDED) * hangs
+        rise = _fall(mass_height - down, lowest - down, hangs & (lowest > step), frame_rate)
+        explained = _of_flight(torch.where(upper - down < _UPPER, torch.inf, rise.abs()), before) < _HIGHEST_RISE
+        descent = torch.where(hangs & explained, down, descent)
+        hangs = hangs & ~explained
+    return descent
+
+
 def _flight_rise(
     mass_height: Float[Tensor, "batch frames"], lowest: Float[Tensor, "batch frames"], frame_rate: float
 ) -> Float[Tensor, "batch frames"]:
-    """How much higher the body is in the air, so that its centre of mass follows the parabola between the frames of
-    take-off and landing; 0 in these frames and on the ground. Of a flight cut by the clip's begin or end one of the two
-    is known, and the parabola is the nearest one. A body that is off its feet without flying is left alone.
-    """
-    frames = lowest.shape[1]
-    time = torch.arange(frames, device=lowest.device)
+    """How much higher the body is in the air, so that it falls; what is off its feet without flying is left alone."""
     in_air = lowest > _AIR
-    # The last frame on the ground before, and the first after.
-    before = torch.where(in_air, -1, time).cummax(dim=1).values
-    after = torch.where(in_air, frames, time).flip(1).cummin(dim=1).values.flip(1)
-    flies = in_air & (before >= 0) & (after < frames)
-    cut = _cut_rise(mass_height, lowest, in_air & (before >= 0) & (after == frames), frame_rate)
-    landing = in_air & (before < 0) & (after < frames)  # backwards in time a take-off
-    cut = cut + _cut_rise(mass_height.flip(1), lowest.flip(1), landing.flip(1), frame_rate).flip(1)
+    rise = _fall(mass_height, lowest, in_air, frame_rate)
+    before, _ = _bounds(in_air)
+    return torch.where(_of_flight(rise.abs(), before) < _HIGHEST_RISE, rise, torch.zeros_like(rise))
+
+
+def _fall(
+    mass_height: Float[Tensor, "batch frames"],
+    lowest: Float[Tensor, "batch frames"],
+    in_air: Bool[Tensor, "batch frames"],
+    frame_rate: float,
+) -> Float[Tensor, "batch frames"]:
+    """The rise of a body in the air onto the parabola between the frames of take-off and landing; 0 in these frames and
+    on the ground. Of a flight cut by the clip's begin or end one of the two is known, and the parabola is the nearest
+    one.
+    """
+    frames = in_air.shape[1]
+    before, after = _bounds(in_air)
+    starts, ends = before < 0, after == frames
+    cut = _cut_fall(mass_height, lowest, in_air & ends & ~starts, frame_rate)
+    landing = (in_air & starts & ~ends).flip(1)  # backwards in time a take-off
+    cut = cut + _cut_fall(mass_height.flip(1), lowest.flip(1), landing, frame_rate).flip(1)
     before, after = before.clamp(min=0), after.clamp(max=frames - 1)
     start, end = mass_height.gather(1, before), mass_height.gather(1, after)
+    time = torch.arange(frames, device=in_air.device)
     since, long = (time - before) / frame_rate, ((after - before) / frame_rate).clamp(min=1 / frame_rate)
     parabola = start + (end - start) * since / long + 0.5 * GRAVITY * since * (long - since)
-    rise = torch.where(flies, parabola - mass_height, torch.zeros_like(mass_height))
-    highest = torch.zeros_like(rise).scatter_reduce(1, before, rise.abs(), "amax")  # of each flight, by its take-off
-    return cut + torch.where(highest.gather(1, before) < _HIGHEST_RISE, rise, torch.zeros_like(rise))
+    return cut + torch.where(in_air & ~starts & ~ends, parabola - mass_height, torch.zeros_like(mass_height))
 
 
-def _cut_rise(
+def _bounds(in_air: Bool[Tensor, "batch frames"]) -> tuple[Int[Tensor, "batch frames"], Int[Tensor, "batch frames"]]:
+    """The last frame on the ground before, and the first after; -1 and the number of frames where there is none."""
+    frames = in_air.shape[1]
+    time = torch.arange(frames, device=in_air.device)
+    before = torch.where(in_air, -1, time).cummax(dim=1).values
+    return before, torch.where(in_air, frames, time).flip(1).cummin(dim=1).values.flip(1)
+
+
+def _of_flight(
+    values: Float[Tensor, "batch frames"], before: Int[Tensor, "batch frames"]
+) -> Float[Tensor, "batch frames"]:
+    """The largest of the values between one frame on the ground and the next, 0 at least; `before` of `_bounds`."""
+    before = before.clamp(min=0)
+    return torch.zeros_like(values).scatter_reduce(1, before, values, "amax").gather(1, before)
+
+
+def _cut_fall(
     mass_height: Float[Tensor, "batch frames"],
     lowest: Float[Tensor, "batch frames"],
     flies: Bool[Tensor, "batch frames"],
@@ -275,5 +333,4 @@ def _cut_rise(
     weight = flies * since
     nearest = (weight * climbed).sum(1, keepdim=True) / (weight * since).sum(1, keepdim=True).clamp(min=1e-6)
     clear = torch.where(flies, (climbed - lowest) / since, -torch.inf).amax(1, keepdim=True)
-    rise = flies * (torch.maximum(nearest, clear) * since - climbed)
-    return rise * (rise.abs().amax(1, keepdim=True) < _HIGHEST_RISE)
+    return flies * (torch.maximum(nearest, clear) * since - climbed)

@@ -258,6 +258,42 @@ def test_a_cut_flight_goes_through_no_ground(skeleton):
     assert soles[-1] < 0.001  # no higher than that takes
 
 
+def missed_step(skeleton: Skeleton) -> Motion:
+    """A run at 3 m/s whose second step, frames 17 to 21, ends 7 cm above the ground."""
+    rise = torch.zeros(40)
+    rise[8:31] = 0.07
+    for first in (8, 22):
+        rise[first : first + 9] += 0.05 * torch.sin(torch.linspace(0, math.pi, 9))
+    rise[8], rise[30] = 0.04, 0.04
+    return moved(standing(skeleton), path=torch.arange(40)[:, None] * torch.tensor([0.1, 0.0]), height=rise)
+
+
+def test_a_body_that_missed_a_step_comes_down_to_it_and_flies_in_between(skeleton):
+    run = missed_step(skeleton)
+    before, after = run.local_soles[0, ..., 2].amin(-1), posed(settle(run, skeleton, RATE), skeleton)
+    lowest, height = after.soles[0, ..., 2].amin(-1), centre_of_mass(after.joints)[0, :, 2]
+    assert before[8:31].min() > 0.035  # it was off its feet for three quarters of a second
+    assert lowest[17:22].max() < 0.03
+    assert lowest.min() > -1e-4
+    for flight in (slice(9, 16), slice(23, 30)):  # from take-off to landing
+        assert lowest[flight].max() > 0.05
+        fall = height[flight].diff(n=2) * RATE**2
+        assert_close(fall, torch.full_like(fall, -GRAVITY), atol=0.3, rtol=0)
+
+
+def test_what_no_missed_step_explains_stays_up(skeleton, monkeypatch):
+    high = moved(missed_step(skeleton), height=torch.zeros(40).index_fill(0, torch.arange(8, 31), 0.15))
+    assert_close(settle(high, skeleton, RATE).trans[:, 8:31], high.trans[:, 8:31], atol=1e-4, rtol=0)
+    # A body that lies is carried by its back, however high its heels are.
+    poses, trans = torch.zeros(40, 24, 3), torch.zeros(40, 3)
+    soles = forward_kinematics(roma.rotvec_to_rotmat(poses), trans, skeleton).soles
+    trans[:, 2] = torch.zeros(40).index_fill(0, torch.arange(8, 31), 0.07) - soles[..., 2].min()
+    lying = decode(encode(poses, trans, skeleton, RATE)[None], skeleton, RATE, plant_feet=False)
+    assert_close(settle(lying, skeleton, RATE).trans[0, 10:29, 2], trans[10:29, 2], atol=1e-3, rtol=0)
+    monkeypatch.setattr(footing, "_UPPER", -1.0)
+    assert (settle(lying, skeleton, RATE).trans[0, 10:29, 2] < trans[10:29, 2] - 0.03).all()
+
+
 @pytest.mark.parametrize("frames", [slice(10, 40), slice(0, 40)], ids=["to the end of the clip", "all the time"])
 def test_a_body_that_only_hangs_in_the_air_is_left_where_it_is(skeleton, frames):
     rise = torch.zeros(40)
