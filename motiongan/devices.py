@@ -11,7 +11,7 @@ KNOWN = "cpu, cuda or cuda:N"
 
 
 def known_device(device: "torch.device | str", name: str, *, expected: str = KNOWN) -> "torch.device":
-    """The torch device, here or not. Raises MotionganError for what torch does not know.
+    """The torch device, here or not. Raises MotionganError for any that is neither the CPU nor CUDA's.
 
     name       what the user calls it: "--device cuda:1"
     expected   what an unknown one is answered with
@@ -19,9 +19,12 @@ def known_device(device: "torch.device | str", name: str, *, expected: str = KNO
     import torch
 
     try:
-        return torch.device(device)
-    except RuntimeError:
-        raise MotionganError(f"{name}: expected {expected}") from None
+        known = torch.device(device)
+    except (RuntimeError, TypeError):
+        known = torch.device("meta")
+    if known.type != "cuda" and (known.type != "cpu" or known.index):
+        raise MotionganError(f"{name}: expected {expected}")
+    return known
 
 
 def check_device(device: "torch.device", name: str) -> None:

@@ -100,7 +100,8 @@ def main() -> None:
     try:
         run_all(arguments)
     except MotionganError as error:
-        sys.exit(f"bench_quality: error: {error}")
+        print(f"bench_quality: error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def run_all(arguments: argparse.Namespace) -> None:
@@ -110,7 +111,10 @@ def run_all(arguments: argparse.Namespace) -> None:
         raise MotionganError(f"--only {unknown[0]}: expected some of {', '.join(NAMES)}")
     if arguments.clips_per_action is not None and arguments.clips_per_action < 1:
         raise MotionganError(f"--clips-per-action {arguments.clips_per_action}: expected at least 1")
-    seeds = [int(text) for text in arguments.seeds.split(",")]
+    try:
+        seeds = [int(text) for text in arguments.seeds.split(",")]
+    except ValueError:
+        raise MotionganError(f"--seeds {arguments.seeds}: expected whole numbers, such as 0,1,2") from None
     overrides = list(arguments.set) + ([f"training.steps={arguments.steps}"] if arguments.steps else [])
     bench = Bench(
         arguments.data, arguments.out, overrides, arguments.minutes, arguments.clips, arguments.clips_per_action

@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             study.run(name)
         table = study.table()
     except MotionganError as error:
-        sys.exit(f"utility_study: {error}")
+        print(f"utility_study: error: {error}", file=sys.stderr)
+        sys.exit(2)
     write_whole(options.out / PAGE_NAME, f"{markdown_table(table)}\n".encode())
     print(plain_table(table))
     print(options.out / PAGE_NAME)

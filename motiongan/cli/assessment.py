@@ -43,9 +43,11 @@ class Assessor:
         rows = self._evaluator.measure(clips)
         overall = rows.pop(OVERALL)
         fid = overall["fid_held_out"] if self.data.held_out else overall["fid"]
+        spacing = self._evaluator.training_spacing
+        apart = [row["nn_mm"] / spacing[action] for action, row in rows.items() if spacing.get(action, 0.0) > 0]
         shown = {name: overall[name] for name in ("accuracy", "pose_diversity", "nn_mm", "nn_ratio", "skate_share")}
         return Assessment(
-            figures=_known({"fid": fid, **shown}),
+            figures=_known({"fid": fid, **shown, "nn_spacing": sum(apart) / len(apart) if apart else math.nan}),
             by_action={
                 action: _known({name: row[name] for name in ("pose_diversity", "nn_ratio")})
                 for action, row in rows.items()

@@ -194,6 +194,17 @@ class Evaluator:
             counts &= torch.isin(near.action_ids, self._held_out.windows.action_ids)
         return near.distances[counts]
 
+    @cached_property
+    def training_spacing(self) -> dict[str, float]:
+        """By action, how far its training windows lie from the nearest motion of another training clip: the median in
+        mm; without actions of a single clip."""
+        near = self._training_motion.nearest(self._train.windows, are_training=True)
+        of_action = {
+            self.actions[action_id]: near.distances[(near.action_ids == action_id) & near.distances.isfinite()]
+            for action_id in near.action_ids.unique().tolist()
+        }
+        return {action: distances.median().item() for action, distances in of_action.items() if len(distances)}
+
     def _of_measured(self, windows: PosedWindows) -> PosedWindows:
         return windows[torch.isin(windows.action_ids, torch.tensor(self._measured)).nonzero()[:, 0]]
 

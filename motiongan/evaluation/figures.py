@@ -83,7 +83,7 @@ FIGURES: Mapping[str, Figure] = {
         "training clips named",
         "{:.1%}",
         HIGHER,
-        "A second recognizer is trained on these clips alone and must name the training clips.",
+        "Other recognizers are trained on these clips alone and must name the training clips.",
     ),
     "separability": Figure(
         _LIKENESS,
@@ -137,7 +137,7 @@ FIGURES: Mapping[str, Figure] = {
         "held-out clips named",
         "{:.1%}",
         HIGHER,
-        "A second recognizer is trained on these clips alone and must name the held-out people's: it fails where the"
+        "Other recognizers are trained on these clips alone and must name the held-out people's: they fail where the"
         " clips lack what real people do.",
         True,
         to_held_out=True,

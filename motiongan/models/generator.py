@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from motiongan.models.blocks import ModulatedBlock, TimeFeatures, activate, upsample
 
 _SCALES = (4, 2, 1)  # conv: steps of the output per step of each level
-_CYCLES = 2  # of a typical gait in a training window
 _HARMONICS = 4  # of the cycle, at the finest time scale
 _TIME_SCALES = {"conv": len(_SCALES), "gru": 1}  # of sines of time, by kind of generator; others know no time
 
@@ -27,6 +26,9 @@ class GeneratorConfig:
     width: int = 128  # channels
     blocks: int = 2  # residual blocks per time scale (conv), recurrent layers (gru)
     frequencies: int = 12  # lone sines of each time scale
+    # Cycles of a typical gait in a training window: strides in 2.1 s, the default one; a clip's own are half to twice
+    # as many. Twice the window wants twice the cycles, twice the frame rate half of them.
+    cycles: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,10 @@ def _num_sines(config: GeneratorConfig) -> int:
 class _Cycle(nn.Module):
     """Style -> turns per step of the clip's cycle: half to twice as many as of a typical gait's."""
 
-    def __init__(self, style: int, window: int) -> None:
+    def __init__(self, style: int, typical: float) -> None:
         super().__init__()
         self.frequency = nn.Linear(style, 1)
-        self.typical = _CYCLES / window
+        self.typical = typical
 
     def forward(self, style: Float[Tensor, "batch style"]) -> Float[Tensor, "batch 1"]:
         return self.typical * 2 ** torch.tanh(self.frequency(style))
@@ -121,7 +123,7 @@ class ConvGenerator(nn.Module):
         self.style = _Style(config, num_actions)
         self.scales = _SCALES
         width = config.width
-        self.cycle = _Cycle(width, window)
+        self.cycle = _Cycle(width, config.cycles / window)
         # Lone sines no faster than half of a level's own step rate: what it can draw at all.
         self.time = nn.ModuleList(
             TimeFeatures(width, width, config.frequencies, 0.5 / window, 0.5 / scale, _HARMONICS // scale)
@@ -164,7 +166,7 @@ class GRUGenerator(nn.Module):
         self.layers = config.blocks
         self.style = _Style(config, num_actions)
         width = config.width
-        self.cycle = _Cycle(width, window)
+        self.cycle = _Cycle(width, config.cycles / window)
         self.time = TimeFeatures(width, width, config.frequencies, 0.5 / window, 0.5, _HARMONICS)
         self.drive = nn.Linear(config.drive, width)
         self.norm = nn.LayerNorm(width, elementwise_affine=False)

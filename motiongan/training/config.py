@@ -202,7 +202,7 @@ _RANGES: tuple[tuple[str, Callable[[float], bool], tuple[str, ...]], ...] = (
     (
         "more than 0",
         lambda value: value > 0,
-        ("data.speeds", "losses.clip", "training.learning_rate", "training.autoencoder_rate"),
+        ("data.speeds", "generator.cycles", "losses.clip", "training.learning_rate", "training.autoencoder_rate"),
     ),
     ("more than 0, at most 1", lambda value: 0 < value <= 1, ("losses.diversity_ratio", "training.ema_share")),
     ("0 to 1", lambda value: 0 <= value <= 1, ("data.posture", "losses.kinematic_from", "losses.kinematic_full")),

@@ -101,8 +101,11 @@ def test_a_device_that_is_not_here_is_told_in_one_line(tiny_model, monkeypatch):
         first(GeneratedStream(tiny_model, "walk", device="cuda"), 1)
     with pytest.raises(MotionganError, match="device cuda:3: no CUDA device here"):
         load_generator(tiny_model, "cuda:3")
-    with pytest.raises(MotionganError, match=r"^device gpu: expected cpu, cuda or cuda:N$"):
-        GeneratedStream(tiny_model, "walk", device="gpu")
+    for device in ("gpu", "mps", "meta", "cpu:9"):
+        with pytest.raises(MotionganError, match=rf"^device {device}: expected cpu, cuda or cuda:N$"):
+            GeneratedStream(tiny_model, "walk", device=device)
+        with pytest.raises(MotionganError, match=rf"^device {device}: expected"):
+            load_generator(tiny_model, device)
 
 
 def test_every_action_is_made_about_equally_often(tiny_model):

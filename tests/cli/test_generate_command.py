@@ -134,6 +134,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "cut off betas": (["--betas", "cut.npz"], "--betas cut.npz: not an array of betas"),
     "device": (["--device", "gpu"], "--device gpu: expected cpu, cuda or cuda:N"),
     "device without data": (["--device", "meta"], "--device meta: expected cpu, cuda or cuda:N"),
+    "second cpu": (["--device", "cpu:9"], "--device cpu:9: expected cpu, cuda or cuda:N"),
     "apple device": (["--device", "mps"], "--device mps: expected cpu, cuda or cuda:N"),
     "keep nothing": (["--keep", "0"], "--keep is 0.0, expected a share: more than 0, at most 1"),
     "keep more": (["--keep", "80"], "--keep is 80.0, expected a share: more than 0, at most 1"),

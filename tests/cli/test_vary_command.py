@@ -67,6 +67,7 @@ def test_the_benchmark_takes_variations_of_the_few_and_refuses_those_of_others(t
     [
         (["-n", "0"], "-n is 0, expected at least 1"),
         (["--seed", "-1"], "--seed is -1"),
+        (["--betas", "mean"], "--betas: invalid choice: 'mean'"),
         (["--action", "wlk"], "unknown action `wlk`"),
     ],
 )

@@ -106,6 +106,9 @@ def test_the_metadata_is_readable_text(saved):
         metadata = archive.metadata()
     assert metadata["format"] == "motiongan.model"
     assert metadata["version"] == "3"
+    page = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+    assert "The model file (`.safetensors`), version 3\n" in page
+    assert "`version` = 3 " in page
     assert json.loads(metadata["actions"]) == ["walk", "kick ö"]
     assert json.loads(metadata["provenance"])["training_data"] == "ab" * 32
 

@@ -105,21 +105,24 @@ def test_clips_are_as_likely_to_be_so_late_as_early(kind):
     assert_close(late.std(0) / early.std(0), torch.ones(5), atol=0.08, rtol=0)
 
 
-def test_without_noise_and_lone_sines_a_clip_repeats_with_its_cycle():
+@pytest.mark.parametrize("cycles", [2.0, 1.0])
+def test_without_noise_and_lone_sines_a_clip_repeats_with_its_cycle(cycles):
     torch.manual_seed(0)
-    generator = GENERATORS["conv"](config("conv"), num_actions=3, channels=6, window=16)
+    known = dataclasses.replace(config("conv"), cycles=cycles)
+    generator = GENERATORS["conv"](known, num_actions=3, channels=6, window=16)
     with torch.no_grad():
-        generator.cycle.frequency.weight.zero_()  # as typical: two cycles a window
+        generator.cycle.frequency.weight.zero_()  # as typical
         generator.cycle.frequency.bias.zero_()
         for drive, time in zip(generator.drive, generator.time, strict=True):
             drive.weight.zero_()
             lone, both = len(time.frequencies), time.project.weight.shape[1] // 2
             time.project.weight[:, :lone] = 0
             time.project.weight[:, both : both + lone] = 0
-        made = generator(draw_noise([3, 4], 96, config("conv")), torch.tensor([0, 2]))
+        made = generator(draw_noise([3, 4], 96, known), torch.tensor([0, 2]))
     inside = made[:, 32:64]  # the convolutions hear where a clip begins and ends
-    assert_close(inside[:, 8:], inside[:, :-8], atol=1e-5, rtol=1e-4)
-    assert (inside[:, 4:] - inside[:, :-4]).abs().max() > 1e-3
+    turn = round(16 / cycles)
+    assert_close(inside[:, turn:], inside[:, :-turn], atol=1e-5, rtol=1e-4)
+    assert (inside[:, turn // 2 :] - inside[:, : -turn // 2]).abs().max() > 1e-3
 
 
 def test_a_clip_does_not_depend_on_its_neighbours_in_the_batch(model):

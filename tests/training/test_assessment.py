@@ -132,11 +132,13 @@ def test_motion_that_cannot_be_measured_is_a_divergence():
 
 def test_copies_are_told():
     assert "0.31 times as far" in told(assessed(1.0, nn_ratio=0.31))
+    assert "0.31 times as far" in told(assessed(1.0, nn_ratio=0.31, nn_spacing=0.4))
+    assert not told(assessed(1.0, nn_ratio=0.31, nn_spacing=1.1))  # the held-out people are far from everybody
 
 
 def test_a_discriminator_that_is_always_right_has_overtaken_unless_it_is_a_critic():
     for game in ("relativistic", "minimax", "hinge", "lsgan"):
-        assert told(assessed(1.0), pairs_right=0.995, game=game).startswith("overtaken: ")
-        assert not told(assessed(1.0), pairs_right=0.95, game=game)
+        assert told(assessed(1.0), pairs_right=0.999, game=game).startswith("overtaken: ")
+        assert not told(assessed(1.0), pairs_right=0.99, game=game)
     for critic in ("wgan", "wgan-gp", "began"):
         assert not told(assessed(1.0), pairs_right=1.0, game=critic)
