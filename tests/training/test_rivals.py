@@ -86,9 +86,9 @@ def test_its_sequences_have_the_mean_of_the_training_windows(trainer, data, spac
 def test_a_mixture_of_many_is_nearer_to_the_clips_than_one_gaussian(trainer, data):
     squat = data.actions.index("squat")
 
-    def distance(components: int) -> float:
+    def distance(components: int, seed: int) -> float:
         """Mean distance of drawn latents to the nearest of real windows."""
-        random = torch.Generator().manual_seed(0)
+        random = torch.Generator().manual_seed(seed)
         model = fit_rival(Rival("latents", components), trainer, data, random=random).model
         batch = trainer.sampler.draw(64, generator=random)
         real, _ = trainer.model.autoencoder.encode(model.normalisation.apply(batch.features), batch.mask)
@@ -101,7 +101,9 @@ def test_a_mixture_of_many_is_nearer_to_the_clips_than_one_gaussian(trainer, dat
         made = model.generator(noise, torch.full((200,), squat)).flatten(1)
         return float(torch.cdist(made, real).amin(1).mean())
 
-    assert distance(12) < 0.9 * distance(1)
+    # Several fits: one of few windows may start its clusters badly.
+    many, one = (sum(distance(components, seed) for seed in range(5)) for components in (12, 1))
+    assert many < 0.8 * one
 
 
 def test_a_rival_makes_nothing_longer_than_a_window(fitted):
