@@ -26,8 +26,8 @@ class GeneratorConfig:
     width: int = 128  # channels
     blocks: int = 2  # residual blocks per time scale (conv), recurrent layers (gru)
     frequencies: int = 12  # lone sines of each time scale
-    # Cycles of a typical gait in a training window: strides in 2.1 s, the default one; a clip's own are half to twice
-    # as many. Twice the window wants twice the cycles, twice the frame rate half of them.
+    # Strides of a typical gait in a training window: about one a second in the default one, 64 frames at 30 Hz. A clip
+    # has half to twice as many. Twice the window wants twice the cycles, twice the frame rate half of them.
     cycles: float = 2.0
 
 

@@ -19,7 +19,7 @@ from motiongan.motion.features import Motion, axis_angle_of, rotation_about_z
 
 _LEGS = ((1, 4, 7), (2, 5, 8))  # hip, knee, ankle
 _FEET = ((0, 2), (1, 3))  # heel and ball among the sole points
-_UPPER_BODY = tuple(joint for joint in range(24) if joint not in (1, 4, 7, 10, 2, 5, 8, 11))
+_NOT_OF_LEGS = tuple(joint for joint in range(24) if joint not in (*_LEGS[0], *_LEGS[1], 10, 11))  # hands too
 # A sole point stands where it is low and slow; both limits are soft (metres, m/s). Real soles below 3 cm move at less
 # than 0.5 m/s in 93 % of frames; a foot that swings through at more than 1 m/s is meant to.
 _LOW, _LOW_EDGE = 0.035, 0.007
@@ -72,7 +72,7 @@ def settle(motion: Motion, skeleton: Skeleton, frame_rate: float) -> Settled:
         _move_foot(rotations, posed, leg, -shift)
     posed = forward_kinematics(rotations, trans, skeleton)
     mass_height, lowest = centre_of_mass(posed.joints)[..., 2], posed.soles[..., 2].amin(-1)
-    descent = _descent(mass_height, lowest, posed.joints[:, :, list(_UPPER_BODY), 2].amin(-1), frame_rate)
+    descent = _descent(mass_height, lowest, posed.joints[:, :, list(_NOT_OF_LEGS), 2].amin(-1), frame_rate)
     sunk = (-lowest).clamp(min=0)
     rise = _flight_rise(mass_height - descent, lowest - descent, frame_rate) - descent
     trans = trans + (rise + sunk)[..., None] * trans.new_tensor([0.0, 0.0, 1.0])
@@ -241,9 +241,10 @@ def _descent(
     upper: Float[Tensor, "batch frames"],
     frame_rate: float,
 ) -> Float[Tensor, "batch frames"]:
-    """How far a body comes down that is off its feet for longer than it could fly, with feet that are hardly so.
+    """Metres by which a body comes down that is off its feet for longer than it could fly, with feet that hardly are.
 
-    upper   height of the lowest joint that is none of a leg: what lies, rolls or stands on its hands is left alone
+    mass_height, lowest   height of the centre of mass and of the lowest sole point, metres
+    upper                 of the lowest joint that is none of a leg: what lies, rolls or stands on its hands stays
 
     Such a body missed a step, or took off early and landed late. The ground rises to the least of `_STEPS` from which
     it flies in between, or not at all; the body comes down by as much, or until it stands. What no step explains
